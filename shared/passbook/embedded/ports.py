@@ -1,0 +1,41 @@
+"""Loopback ports that stay the same from start to start for as long as nobody else takes them."""
+
+import socket
+from pathlib import Path
+from typing import Final
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on the port now.
+
+    SO_REUSEADDR as the servers set it: connections of a predecessor in TIME_WAIT do not make a port taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def remembered_port(memory: Path) -> int:
+    """Return the port written in `memory` if it is free, else a free one, which is remembered from now on."""
+    try:
+        port = int(memory.read_text())
+    except (FileNotFoundError, ValueError):
+        port = 0
+    if not 0 < port < 1 << 16 or not is_free(port):
+        port = free_port()
+        memory.write_text(f"{port}\n")
+    return port
