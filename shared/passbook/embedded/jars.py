@@ -13,9 +13,22 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TransferSpeedColumn,
+)
 
-from passbook.embedded.download import Expected, Meter, WrongContentError, copy_checked, fetch, scratch_for
+from passbook.embedded.download import (
+    Expected,
+    Meter,
+    WrongContentError,
+    copy_checked,
+    fetch,
+    scratch_for,
+)
 
 MAVEN_CENTRAL: Final = "https://repo.maven.apache.org/maven2"
 PARALLEL: Final = 8

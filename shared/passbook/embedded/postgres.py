@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -15,7 +14,7 @@ import asyncpg
 from passbook.embedded.errors import DataDirectoryError, MajorVersionError, StartError
 from passbook.embedded.locks import FileLock
 from passbook.embedded.logs import open_log
-from passbook.embedded.ports import LOOPBACK, is_free, remembered_port
+from passbook.embedded.ports import LOOPBACK, remembered_port
 from passbook.embedded.postgres_binaries import postgres_bin
 from passbook.embedded.privileges import home_for, is_reachable, server_account
 from passbook.embedded.process import POLL_S, Child, is_ours, spawn, stop_orphan
@@ -225,7 +224,8 @@ class EmbeddedPostgres:
                 except (OSError, asyncpg.CannotConnectNowError, TimeoutError):
                     await asyncio.sleep(POLL_S)
                 else:
-                    return await connection.close()
+                    await connection.close()
+                    return
         raise StartError("postgres", f"exit status {child.returncode}", self.log)
 
     async def _connect(self, database: str) -> asyncpg.Connection:

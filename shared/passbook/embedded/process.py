@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,17 +106,20 @@ def spawn(
     identity: dict[str, Any] = (
         {"user": account.uid, "group": account.gid, "extra_groups": []} if account is not None else {}
     )
-    popen = subprocess.Popen(
-        [str(part) for part in argv],
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env=dict(env) if env is not None else None,
-        cwd=cwd,
-        start_new_session=True,
-        preexec_fn=_die_with(death_signal),
-        **identity,
-    )
+    with warnings.catch_warnings():
+        # Python 3.12 warns of every fork beside threads. What runs in the child here is one C function, resolved before.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        popen = subprocess.Popen(
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=_die_with(death_signal),  # noqa: PLW1509  the warning above
+            **identity,
+        )
     return Child(popen)
 
 
