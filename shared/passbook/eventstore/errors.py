@@ -1,0 +1,66 @@
+"""What can go wrong at the event store.
+
+    Exception
+    ├── EventStoreError              a failure of this package; what it says did not happen, did not
+    │   ├── ConcurrencyError         somebody else appended to the stream first: reload, decide again
+    │   ├── SlotMoved                somebody else appended to a slot first: catch up, decide again
+    │   ├── DuplicateCommand         a command of the batch was decided before: read its outcome
+    │   ├── StoreUnavailable         no answer. Of an append it is unknown whether it happened:
+    │   │                            look its command ids up before anything else
+    │   ├── StoreMismatch            the database is not the one, or not in the state, we can use
+    │   └── BrokenInvariant          the store refused what must not happen: a bug, so stop
+    └── KeyError
+        └── AccountNotFound          the repository has no events for this account
+"""
+
+from uuid import UUID
+
+
+class EventStoreError(Exception):
+    """The root of this package's failures."""
+
+
+class ConcurrencyError(EventStoreError):
+    """The stream is not at the version the caller built on. Load it again and decide again."""
+
+    def __init__(self, stream_id: UUID, expected: int, actual: int | None = None) -> None:
+        found = "" if actual is None else f", found {actual}"
+        super().__init__(f"stream {stream_id}: expected version {expected}{found}")
+        self.stream_id = stream_id
+        self.expected = expected
+        self.actual = actual
+
+
+class SlotMoved(EventStoreError):
+    """A slot's head is not the one the caller built on. `detail` names slots and heads."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class DuplicateCommand(EventStoreError):
+    """At least one command id of the batch has an outcome already; nothing was appended."""
+
+
+class StoreUnavailable(EventStoreError):
+    """The store did not answer. Whether an append in flight happened is unknown."""
+
+
+class StoreMismatch(EventStoreError):
+    """The database is of another environment, schema or durability; the message says which."""
+
+
+class BrokenInvariant(EventStoreError):
+    """The store refused something that correct code never sends. Stop; a fresh start reloads."""
+
+
+class AccountNotFound(KeyError):
+    """No event of this account is in the store."""
+
+    def __init__(self, account_id: UUID) -> None:
+        super().__init__(account_id)
+        self.account_id = account_id
+
+    def __str__(self) -> str:
+        return f"Account {self.account_id} not found"

@@ -1,0 +1,140 @@
+"""The event store in memory: same contract, no server. For tests of code that uses a store."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+
+from passbook.domain.events import AccountEvent
+from passbook.domain.slots import SLOT_COUNT, slot_of
+from passbook.eventstore.errors import (
+    BrokenInvariant,
+    ConcurrencyError,
+    DuplicateCommand,
+    SlotMoved,
+)
+from passbook.eventstore.store import (
+    CommandOutcome,
+    NewEvent,
+    RecordedEvent,
+    check_numbering,
+    new_event,
+)
+
+
+class InMemoryEventStore:
+    """`EventStore` that lives as long as the object. Not for several threads."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._slots: list[list[RecordedEvent]] = [[] for _ in range(SLOT_COUNT)]
+        self._streams: dict[UUID, list[RecordedEvent]] = {}
+        self._outcomes: dict[UUID, CommandOutcome] = {}
+
+    async def append(
+        self, stream_id: UUID, events: Sequence[AccountEvent], expected_version: int
+    ) -> None:
+        """See `EventStore.append`."""
+        check_numbering(events, expected_version)
+        actual = len(self._streams.get(stream_id, ()))
+        if events and actual != expected_version:
+            raise ConcurrencyError(stream_id, expected_version, actual)
+        slot = slot_of(stream_id)
+        self._record([new_event(slot, stream_id, event, "{}") for event in events])
+
+    async def append_batch(
+        self,
+        expected_heads: Mapping[int, int],
+        events: Sequence[NewEvent],
+        outcomes: Sequence[CommandOutcome],
+    ) -> None:
+        """See `EventStore.append_batch`."""
+        for slot, expected in expected_heads.items():
+            if len(self._slots[slot]) != expected:
+                detail = f"slot {slot}: expected head {expected}, found {len(self._slots[slot])}"
+                raise SlotMoved(detail)
+        ids = [outcome.command_id for outcome in outcomes]
+        if len(set(ids)) < len(ids) or not self._outcomes.keys().isdisjoint(ids):
+            raise DuplicateCommand
+        numbers = {(event.stream_id, event.version) for event in events}
+        taken = any(version <= len(self._streams.get(stream, ())) for stream, version in numbers)
+        if taken or len(numbers) < len(events) or {e.slot for e in events} - expected_heads.keys():
+            message = "a version of a stream exists already, or a slot was not named"
+            raise BrokenInvariant(message)
+        self._record(events)
+        self._outcomes.update(zip(ids, outcomes, strict=True))
+
+    def _record(self, events: Sequence[NewEvent]) -> None:
+        for event in events:
+            log = self._slots[event.slot]
+            now = datetime.now(UTC)
+            recorded = RecordedEvent(
+                event.slot,
+                len(log) + 1,
+                event.stream_id,
+                event.version,
+                event.event_id,
+                event.event_type,
+                event.schema_version,
+                _as_jsonb(event.data),
+                _as_jsonb(event.metadata),
+                event.occurred_at,
+                max(now, log[-1].recorded_at) if log else now,
+            )
+            log.append(recorded)
+            self._streams.setdefault(event.stream_id, []).append(recorded)
+
+    async def load(self, stream_id: UUID, after_version: int = 0) -> list[AccountEvent]:
+        """See `EventStore.load`."""
+        recorded = self._streams.get(stream_id, [])
+        return [event.decode() for event in recorded if event.version > after_version]
+
+    async def history(self, stream_id: UUID) -> list[RecordedEvent]:
+        """See `EventStore.history`."""
+        return list(self._streams.get(stream_id, ()))
+
+    async def heads(self) -> dict[int, int]:
+        """See `EventStore.heads`."""
+        return {slot: len(log) for slot, log in enumerate(self._slots)}
+
+    async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
+        """See `EventStore.read_slot`."""
+        return self._slots[slot][after : after + limit]
+
+    async def read_log(self, after: Mapping[int, int], limit: int) -> list[RecordedEvent]:
+        """See `EventStore.read_log`."""
+        return [
+            event for slot, seq in after.items() for event in self._slots[slot][seq : seq + limit]
+        ]
+
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], up_to: Mapping[int, int]
+    ) -> list[RecordedEvent]:
+        """See `EventStore.read_streams`."""
+        return [
+            event
+            for stream_id in sorted(set(stream_ids))
+            for event in self._streams.get(stream_id, ())
+            if event.slot_seq <= up_to.get(event.slot, 0)
+        ]
+
+    async def outcomes(self, command_ids: Sequence[UUID]) -> dict[UUID, CommandOutcome]:
+        """See `EventStore.outcomes`."""
+        return {
+            command_id: self._outcomes[command_id]
+            for command_id in command_ids
+            if command_id in self._outcomes
+        }
+
+
+def _as_jsonb(text: str) -> str:
+    """Return JSON the way PostgreSQL's jsonb prints it: shorter keys first, ", " and ": "."""
+    value = orjson.loads(text)
+    keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+    parts = (f"{_quoted(key)}: {_quoted(value[key])}" for key in keys)
+    return "{" + ", ".join(parts) + "}"
+
+
+def _quoted(value: object) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,219 @@
+"""The event store in PostgreSQL: every write is one call of the function `eventstore.append`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NoReturn
+from uuid import UUID
+
+import asyncpg
+
+from passbook.domain.events import AccountEvent
+from passbook.domain.slots import slot_of
+from passbook.eventstore.errors import (
+    BrokenInvariant,
+    ConcurrencyError,
+    DuplicateCommand,
+    SlotMoved,
+    StoreMismatch,
+    StoreUnavailable,
+)
+from passbook.eventstore.store import (
+    CommandOutcome,
+    NewEvent,
+    RecordedEvent,
+    check_numbering,
+    new_event,
+)
+
+# SQLSTATE classes that say "not now": connection, rollback, resources, intervention, system.
+_PASSING: Final = frozenset({"08", "40", "53", "55", "57", "58"})
+
+_APPEND: Final = """
+SELECT FROM eventstore.append(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+"""
+_EVENT: Final = (
+    "slot, slot_seq, stream_id, version, event_id, event_type, schema_version, data, metadata, "
+    "occurred_at, recorded_at"
+)
+_STREAM: Final = f"""
+SELECT {_EVENT} FROM eventstore.events
+ WHERE stream_id = $1 AND version > $2 ORDER BY version
+"""
+_STREAMS: Final = f"""
+SELECT {_EVENT} FROM eventstore.events
+ WHERE stream_id = ANY ($1) AND slot_seq <= ($2::bigint[])[slot + 1]
+ ORDER BY stream_id, version
+"""
+_HEADS: Final = "SELECT slot, head FROM eventstore.slots"
+_SLOT: Final = f"""
+SELECT {_EVENT} FROM eventstore.events
+ WHERE slot = $1 AND slot_seq > $2 ORDER BY slot_seq LIMIT $3
+"""
+# The join with `slots` keeps an idle poll from descending 64 times into the index of the log.
+_LOG: Final = """
+SELECT e.* FROM unnest($1::smallint[], $2::bigint[]) AS p(slot, after)
+  JOIN eventstore.slots s ON s.slot = p.slot AND s.head > p.after
+ CROSS JOIN LATERAL (
+    SELECT slot, slot_seq, stream_id, version, event_id, event_type, schema_version, data, metadata,
+           occurred_at, recorded_at
+      FROM eventstore.events
+     WHERE slot = p.slot AND slot_seq > p.after ORDER BY slot_seq LIMIT $3) e
+"""
+_OUTCOMES: Final = """
+SELECT command_id, request_hash, stream_id, version, event_ids, error_code, error_message, decided_at
+  FROM eventstore.commands WHERE command_id = ANY ($1)
+"""
+_NO_COLUMNS: Final[tuple[tuple[object, ...], ...]] = ((),) * 9
+
+
+class PostgresEventStore:
+    """`EventStore` over an asyncpg pool whose login may call `eventstore.append` and read.
+
+    Every call ends within `timeout_s`; after that, or when the connection breaks, it raises
+    `StoreUnavailable`, and the outcome of an append is unknown.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, timeout_s: float = 30.0) -> None:
+        """Use `pool`, which stays the caller's to close."""
+        self._pool = pool
+        self._timeout_s = timeout_s
+
+    async def append(
+        self, stream_id: UUID, events: Sequence[AccountEvent], expected_version: int
+    ) -> None:
+        """See `EventStore.append`."""
+        if not events:
+            return
+        check_numbering(events, expected_version)
+        slot = slot_of(stream_id)
+        await self._append(
+            {slot: None},
+            {stream_id: expected_version},
+            [new_event(slot, stream_id, event, "{}") for event in events],
+            (),
+        )
+
+    async def append_batch(
+        self,
+        expected_heads: Mapping[int, int],
+        events: Sequence[NewEvent],
+        outcomes: Sequence[CommandOutcome],
+    ) -> None:
+        """See `EventStore.append_batch`."""
+        await self._append(expected_heads, {}, events, outcomes)
+
+    async def _append(
+        self,
+        heads: Mapping[int, int | None],
+        versions: Mapping[UUID, int],
+        events: Sequence[NewEvent],
+        outcomes: Sequence[CommandOutcome],
+    ) -> None:
+        event_columns = list(zip(*events, strict=True)) or _NO_COLUMNS
+        slots, streams, numbers, ids, types, schemas, data, metadata, occurred = event_columns
+        outcome_columns = list(zip(*outcomes, strict=True)) or _NO_COLUMNS[:8]
+        commands, hashes, accounts, seen, made, codes, messages, decided = outcome_columns
+        await _uncancelled(
+            self._execute(
+                _APPEND,
+                *(tuple(heads), tuple(heads.values())),
+                *(tuple(versions), tuple(versions.values())),
+                *(slots, streams, numbers, ids, types, schemas, data, metadata, occurred),
+                *(commands, hashes, accounts, seen),
+                [_uuid_array(event_ids) for event_ids in made],
+                *(codes, messages, decided),
+            )
+        )
+
+    async def load(self, stream_id: UUID, after_version: int = 0) -> list[AccountEvent]:
+        """See `EventStore.load`."""
+        rows = await self._fetch(_STREAM, stream_id, after_version)
+        return [event.decode() for event in rows]
+
+    async def history(self, stream_id: UUID) -> list[RecordedEvent]:
+        """See `EventStore.history`."""
+        return await self._fetch(_STREAM, stream_id, 0)
+
+    async def heads(self) -> dict[int, int]:
+        """See `EventStore.heads`."""
+        async with self._connection() as connection:
+            return {slot: head for slot, head in await connection.fetch(_HEADS)}
+
+    async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
+        """See `EventStore.read_slot`."""
+        return await self._fetch(_SLOT, slot, after, limit)
+
+    async def read_log(self, after: Mapping[int, int], limit: int) -> list[RecordedEvent]:
+        """See `EventStore.read_log`."""
+        return await self._fetch(_LOG, tuple(after), tuple(after.values()), limit)
+
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], up_to: Mapping[int, int]
+    ) -> list[RecordedEvent]:
+        """See `EventStore.read_streams`."""
+        limits = [up_to.get(slot, 0) for slot in range(64)]
+        return await self._fetch(_STREAMS, stream_ids, limits)
+
+    async def outcomes(self, command_ids: Sequence[UUID]) -> dict[UUID, CommandOutcome]:
+        """See `EventStore.outcomes`."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(_OUTCOMES, command_ids)
+        found = [CommandOutcome._make(row) for row in rows]
+        return {row.command_id: row._replace(event_ids=tuple(row.event_ids)) for row in found}
+
+    async def _execute(self, query: str, *arguments: object) -> None:
+        async with self._connection() as connection:
+            await connection.execute(query, *arguments)
+
+    async def _fetch(self, query: str, *arguments: object) -> list[RecordedEvent]:
+        async with self._connection() as connection:
+            return [RecordedEvent._make(row) for row in await connection.fetch(query, *arguments)]
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        try:
+            async with asyncio.timeout(self._timeout_s), self._pool.acquire() as connection:
+                try:
+                    yield connection
+                except TimeoutError:
+                    connection.terminate()
+                    raise
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            translate(error)
+
+
+def translate(error: Exception) -> NoReturn:
+    """Raise the failure of this package that a driver's error stands for, by SQLSTATE."""
+    match error:
+        case asyncpg.PostgresError(sqlstate="PB001"):
+            raise SlotMoved(error.detail) from error
+        case asyncpg.PostgresError(sqlstate="PB002"):
+            stream_id, expected, actual = error.detail.split("; ")[0].split()
+            raise ConcurrencyError(UUID(stream_id), int(expected), int(actual)) from error
+        case asyncpg.UniqueViolationError(constraint_name="commands_pkey"):
+            raise DuplicateCommand from error
+        case asyncpg.PostgresError(sqlstate=state) if state[:2] == "42":
+            message = f"{error} (SQLSTATE {state}): migrate the database, or use the right login"
+            raise StoreMismatch(message) from error
+        case asyncpg.PostgresError(sqlstate=state) if state[:2] not in _PASSING:
+            message = f"{error} (SQLSTATE {state})"
+            raise BrokenInvariant(message) from error
+    raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+
+async def _uncancelled(append: Coroutine[None, None, None]) -> None:
+    """Run an append to its end even when the caller is cancelled: a commit that is cut short
+    leaves its outcome unknown. The wait is bounded by the store's time limit.
+    """
+    task = asyncio.ensure_future(append)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _uuid_array(ids: Sequence[UUID]) -> str:
+    return "{" + ",".join(map(str, ids)) + "}"
