@@ -17,8 +17,10 @@ from passbook.embedded.jars import ensure_jars, read_lock
 from passbook.embedded.kafka_settings import JVM, QUICK_START, log4j, properties
 from passbook.embedded.locks import FileLock
 from passbook.embedded.logs import open_log
-from passbook.embedded.ports import LOOPBACK, is_free, remembered_port
-from passbook.embedded.process import POLL_S, Child, is_ours, spawn, stop_orphan
+from passbook.embedded.orphans import is_ours, stop_orphan
+from passbook.embedded.ports import LOOPBACK, accepts, is_free, remembered_port
+from passbook.embedded.privileges import make_open_dir
+from passbook.embedded.process import POLL_S, Child, server_environment, spawn
 
 FORMAT_BOUND_S: Final = 60.0
 READY_BOUND_S: Final = 60.0  # recovery of the logs after a kill included
@@ -34,8 +36,11 @@ class EmbeddedKafka:
     """
 
     def __init__(self, data_dir: Path, *, quick_start: bool = True) -> None:
-        """Name the directory; nothing is touched before `start`. For benchmarks: `quick_start=False`, a slower start, but the JVM's best compiler."""
-        self.data_dir = data_dir.absolute()
+        """Name the directory; nothing is touched before `start`.
+
+        `quick_start=False` is for benchmarks: the JVM uses its best compiler, which makes the start slower.
+        """
+        self.data_dir = data_dir.resolve()
         self.log = self.data_dir / "kafka.log"
         self.output = self.data_dir / "kafka.out"
         self.port = 0
@@ -61,10 +66,12 @@ class EmbeddedKafka:
             DownloadError: a jar is missing and not to be had.
             StartError: the node gave up; its log says why.
         """
-        self.data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_open_dir(self.data_dir)
         self._lock.acquire()
         try:
             await self._clear_remains()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.mkdir()
             lock = read_lock()
             jars = await ensure_jars(lock.jars, cache_dir() / f"kafka-{lock.kafka}")
             await self._launch([_java(), "-cp", ":".join(map(str, jars))])
@@ -89,6 +96,10 @@ class EmbeddedKafka:
     @property
     def _properties(self) -> Path:
         return self.data_dir / "server.properties"
+
+    @property
+    def _scratch(self) -> Path:
+        return self.data_dir / "tmp"
 
     async def _clear_remains(self) -> None:
         """Stop the node that a killed parent left behind: we hold the lock, so whoever started it is dead."""
@@ -132,34 +143,35 @@ class EmbeddedKafka:
         child = self._spawn(
             java, "kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(settings)
         )
-        try:
-            async with asyncio.timeout(FORMAT_BOUND_S):
-                status = await child.wait()
-        except BaseException:
-            await child.stop(signal.SIGKILL, 1)
-            raise
-        if status != 0:
+        if (status := await child.finish(FORMAT_BOUND_S)) != 0:
             raise StartError("kafka format", f"exit status {status}", self.output)
         scratch.rename(data)
 
     def _spawn(self, java: list[str], *command: str) -> Child:
         # Killed when our parent dies: a stop in order can hang, and the logs are recovered at the next start.
         options = [*JVM, *([QUICK_START] if self._quick_start else [])]
-        log4j_option = f"-Dlog4j2.configurationFile={self.data_dir / 'log4j2.properties'}"
+        folders = [
+            f"-Dlog4j2.configurationFile={self.data_dir / 'log4j2.properties'}",
+            f"-Djava.io.tmpdir={self._scratch}",  # codecs unpack libraries there, and a kill leaves them behind
+        ]
         with open_log(self.output) as output:
             return spawn(
-                [java[0], *options, log4j_option, *java[1:], *command],
+                [java[0], *options, *folders, *java[1:], *command],
                 output=output,
                 death_signal=signal.SIGKILL,
+                env=server_environment(),
                 cwd=self.data_dir,
             )
 
     async def _ready(self, child: Child) -> None:
-        async with asyncio.timeout(READY_BOUND_S):
-            while child.returncode is None:
-                if not is_free(self.port) and await self._answers():
-                    return
-                await asyncio.sleep(POLL_S)
+        try:
+            async with asyncio.timeout(READY_BOUND_S):
+                while child.returncode is None:
+                    if await accepts(self.port) and await self._answers():
+                        return
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise StartError("kafka", f"no answer within {READY_BOUND_S:.0f} s", self.log) from None
         raise StartError("kafka", f"exit status {child.returncode}", self.log)
 
     async def _answers(self) -> bool:

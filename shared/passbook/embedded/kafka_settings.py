@@ -18,6 +18,7 @@ JVM: Final = (
     "-XX:MaxDirectMemorySize=64m",
     "-XX:+UseCompactObjectHeaders",
     "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",  # a file in /tmp for each JVM
     "-Djava.awt.headless=true",
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",

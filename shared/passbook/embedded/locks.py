@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from passbook.embedded.errors import DataDirectoryBusyError
+from passbook.embedded.errors import DataDirectoryBusyError, DataDirectoryError
 
 
 class FileLock:
@@ -25,8 +25,12 @@ class FileLock:
 
         Raises:
             DataDirectoryBusyError: another process holds it.
+            DataDirectoryError: the directory belongs to another user.
         """
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError:
+            raise DataDirectoryError(self.path.parent, "belongs to another user") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

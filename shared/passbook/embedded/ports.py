@@ -1,5 +1,6 @@
 """Loopback ports that stay the same from start to start for as long as nobody else takes them."""
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,16 @@ def is_free(port: int) -> bool:
             probe.bind((LOOPBACK, port))
         except OSError:
             return False
+    return True
+
+
+async def accepts(port: int) -> bool:
+    """Tell whether somebody listens on the port."""
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
     return True
 
 

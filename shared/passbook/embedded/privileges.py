@@ -17,14 +17,25 @@ from passbook.embedded.errors import DataDirectoryError
 from passbook.embedded.process import Account
 
 REACHABLE_ROOTS: Final = (Path("/var/lib/passbook"), Path("/var/tmp/passbook-root"))  # the second: read-only images
+OVERFLOW_ID: Final = 65534  # the kernel's own nobody
 
 
 def server_account() -> Account | None:
     """Return the account to run a server as: `nobody` for root, None (the caller's own) for everybody else."""
     if os.geteuid() != 0:
         return None
-    entry = pwd.getpwnam("nobody")
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:  # an image without a user database
+        return Account(OVERFLOW_ID, OVERFLOW_ID)
     return Account(entry.pw_uid, entry.pw_gid)
+
+
+def make_open_dir(path: Path) -> None:
+    """Have a directory; a new one may be walked through by everybody, whatever the umask says."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o755)
 
 
 def is_reachable(path: Path, account: Account) -> bool:
@@ -60,8 +71,7 @@ def home_for(name: str, origin: Path) -> Path:
     """
     digest = hashlib.sha256(str(origin.resolve()).encode()).hexdigest()[:8]
     home = reachable_root() / f"{name}-{digest}-{secrets.token_hex(4)}"
-    home.mkdir(mode=0o755)
-    home.chmod(0o755)
+    make_open_dir(home)
     (home / "README").write_text(f"PostgreSQL data of {origin.resolve()}: remove it when that directory is gone.\n")
     return home
 

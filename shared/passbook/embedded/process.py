@@ -2,7 +2,7 @@
 
 Three things keep orphans away. Every child has its own session, so Ctrl-C in a terminal reaches the parent alone, which
 then stops its children in order. On Linux the kernel signals a child when its parent dies (PR_SET_PDEATHSIG). And what
-is left after all that (macOS; a crash of the machine) is recognised by `is_ours` at the next start.
+is left after all that, on macOS, is recognised at the next start (`orphans`).
 """
 
 import asyncio
@@ -79,6 +79,17 @@ class Child:
         async with asyncio.timeout(KILL_BOUND_S):
             return await self.wait()
 
+    async def finish(self, bound_s: float) -> int:
+        """Return the exit status of a process that ends by itself; it is killed at the end of the bound, or on cancel."""
+        try:
+            async with asyncio.timeout(bound_s):
+                return await self.wait()
+        except TimeoutError:
+            return await self.stop(signal.SIGKILL, KILL_BOUND_S)
+        except asyncio.CancelledError:
+            self.send(signal.SIGKILL)
+            raise
+
     def _watch(self) -> None:
         status = self._popen.wait()
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -123,6 +134,12 @@ def spawn(
     return Child(popen)
 
 
+def server_environment() -> dict[str, str]:
+    """Return the environment of a server: none of ours, which holds secrets and may hold options for a JVM or libpq."""
+    kept = ("PATH", "TZ", "LD_LIBRARY_PATH")
+    return {"LC_ALL": "C"} | {name: os.environ[name] for name in kept if name in os.environ}
+
+
 def _die_with(death_signal: signal.Signals) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
@@ -137,44 +154,3 @@ def _die_with(death_signal: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return arrange
-
-
-def is_ours(pid: int, marker: Path) -> bool:
-    """Tell whether the live process `pid` was started with the path `marker` among its arguments.
-
-    A pid in a file proves nothing after a crash: the number may belong to anybody by now.
-    """
-    return str(marker) in _arguments(pid)
-
-
-def _arguments(pid: int) -> list[str]:
-    if sys.platform == "linux":
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            return []
-    listing = subprocess.run(
-        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=5
-    )
-    return listing.stdout.split()
-
-
-async def stop_orphan(pid: int, marker: Path, polite: signal.Signals, bound_s: float) -> None:
-    """Stop a process of ours whose parent died; it has ended on return.
-
-    Raises:
-        TimeoutError: it survived SIGKILL, so the kernel holds it.
-    """
-    for number, bound in ((polite, bound_s), (signal.SIGKILL, KILL_BOUND_S)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        with contextlib.suppress(TimeoutError):
-            await _until_gone(pid, marker, bound)
-            return
-    raise TimeoutError(pid)
-
-
-async def _until_gone(pid: int, marker: Path, bound_s: float) -> None:
-    async with asyncio.timeout(bound_s):
-        while is_ours(pid, marker):
-            await asyncio.sleep(POLL_S)
