@@ -1,7 +1,8 @@
 """One PostgreSQL and one Kafka for the whole test run.
 
-`PASSBOOK_EVENT_STORE_DSN` (a login that may create databases and roles) together with `PASSBOOK_KAFKA_BOOTSTRAP` select
-servers that run already; otherwise embedded ones run in a temporary directory for as long as the session.
+`PASSBOOK_EVENT_STORE_DSN` (a login that may create databases and roles) together with
+`PASSBOOK_KAFKA_BOOTSTRAP` select servers that run already; otherwise embedded ones run in a
+temporary directory for as long as the session.
 """
 
 import asyncio
@@ -39,7 +40,10 @@ def servers() -> Iterator[Servers]:
 
 @asynccontextmanager
 async def _servers() -> AsyncIterator[Servers]:
-    dsn, bootstrap = os.environ.get("PASSBOOK_EVENT_STORE_DSN"), os.environ.get("PASSBOOK_KAFKA_BOOTSTRAP")
+    dsn, bootstrap = (
+        os.environ.get("PASSBOOK_EVENT_STORE_DSN"),
+        os.environ.get("PASSBOOK_KAFKA_BOOTSTRAP"),
+    )
     if dsn and bootstrap:
         yield Servers(dsn, bootstrap)
         return

@@ -1,5 +1,6 @@
 """One file over HTTP, checked against its size and hash before it gets its name."""
 
+import errno
 import hashlib
 import os
 import random
@@ -37,6 +38,11 @@ TRANSIENT: Final = frozenset(
 class WrongContentError(Exception):
     """What was received is not the file that was asked for."""
 
+    def __init__(self, what: str, found: object, locked: object) -> None:
+        """Name what differs from the lock."""
+        self.what, self.found, self.locked = what, found, locked
+        super().__init__(f"{what} {found}, but {locked} in the lock")
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -58,7 +64,7 @@ class Meter:
     def add(self, count: int) -> None:
         """Report more bytes, or end the attempt when nobody wants the file any more."""
         if self._cancelled.is_set():
-            raise InterruptedError("cancelled")
+            raise InterruptedError(errno.ECANCELED, "cancelled")
         self._count += count
         self._report(count)
 
@@ -69,15 +75,21 @@ class Meter:
 
 
 def fetch(
-    url: str, target: Path, expected: Expected, report: Callable[[int], None], cancelled: threading.Event
+    url: str,
+    target: Path,
+    expected: Expected,
+    report: Callable[[int], None],
+    cancelled: threading.Event,
 ) -> None:
-    """Have `target` hold the body of `url`; `report` hears of the bytes, negative ones when an attempt failed.
+    """Have `target` hold the body of `url`; `report` hears of bytes (negative: a failed attempt).
 
-    urllib honours HTTPS_PROXY and NO_PROXY, OpenSSL honours SSL_CERT_FILE and SSL_CERT_DIR. A body that was cut or
-    damaged is asked for again like a transient answer: more often than not it was a proxy.
+    urllib honours HTTPS_PROXY and NO_PROXY, OpenSSL honours SSL_CERT_FILE and SSL_CERT_DIR. A body
+    that was cut or damaged is asked for again like a transient answer: more often than not it was a
+    proxy.
 
     Raises:
-        DownloadError: refused, not reachable, or wrong content after the last attempt; or cancelled.
+        DownloadError: refused, not reachable, or wrong content after the last attempt; or
+        cancelled.
     """
     for attempt in range(1, ATTEMPTS + 1):
         meter = Meter(report, cancelled)
@@ -96,7 +108,7 @@ def fetch(
 
 @contextmanager
 def scratch_for(target: Path) -> Iterator[IO[bytes]]:
-    """Give a new file beside `target` that takes its name when the block ends well, and vanishes otherwise."""
+    """Give a new file that becomes `target` when the block ends well, and vanishes otherwise."""
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     scratch = Path(name)
     try:
@@ -115,17 +127,15 @@ def copy_checked(source: IO[bytes], file: IO[bytes], expected: Expected, meter: 
         WrongContentError: the size or the hash differs.
     """
     digest, size = hashlib.sha256(), 0
-    while chunk := source.read(CHUNK):
+    while (chunk := source.read(CHUNK)) and size <= expected.size:
         size += len(chunk)
-        if size > expected.size:
-            raise WrongContentError(f"more than the {expected.size} bytes of the lock")
         digest.update(chunk)
         file.write(chunk)
         meter.add(len(chunk))
     if size != expected.size:
-        raise WrongContentError(f"{size} bytes instead of the {expected.size} of the lock")
+        raise WrongContentError("size", size, expected.size)
     if digest.hexdigest() != expected.sha256:
-        raise WrongContentError(f"SHA-256 {digest.hexdigest()} instead of {expected.sha256} of the lock")
+        raise WrongContentError("sha256", digest.hexdigest(), expected.sha256)
 
 
 def _receive(url: str, file: IO[bytes], expected: Expected, meter: Meter) -> None:

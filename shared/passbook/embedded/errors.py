@@ -1,15 +1,18 @@
 """Why an embedded server, or the supervisor, could not do what it was asked.
 
-    EmbeddedError
-    ├── MissingPackageError        the extra `embedded` is not installed
-    ├── DownloadError              a jar could not be fetched, or is not the locked one
-    ├── DataDirectoryError         the data directory cannot be used
-    │   ├── DataDirectoryBusyError     another process runs on it
-    │   └── MajorVersionError          PostgreSQL files of another major version
-    ├── StartError                 a server did not become ready
-    └── NotRunningError            there is no supervisor to talk to
+EmbeddedError
+├── MissingPackageError        the extra `embedded` is not installed
+├── DownloadError              a jar could not be fetched, or is not the locked one
+├── DataDirectoryError         the data directory cannot be used
+│   ├── DataDirectoryBusyError     another process runs on it
+│   └── MajorVersionError          PostgreSQL files of another major version
+├── StartError                 a server did not become ready
+├── NotReadyError              services did not become ready
+├── NotRunningError            there is no supervisor to talk to
+└── NotStoppedError            the supervisor was told to stop, and has not
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -23,7 +26,9 @@ class MissingPackageError(EmbeddedError):
     def __init__(self, package: str) -> None:
         """Name the wheel and the remedy."""
         self.package = package
-        super().__init__(f"{package} is not installed: install passbook[embedded], or configure servers of your own")
+        super().__init__(
+            f"{package} is not installed: install passbook[embedded], or configure your own servers"
+        )
 
 
 class DownloadError(EmbeddedError):
@@ -33,8 +38,9 @@ class DownloadError(EmbeddedError):
         """Name the jar, where it was looked for, why it failed and what to set."""
         self.jar, self.url, self.reason = jar, url, reason
         super().__init__(
-            f"cannot download {jar} from {url}: {reason}. Set PASSBOOK_MAVEN_URL to a Maven mirror that this machine "
-            "reaches (HTTPS_PROXY and SSL_CERT_FILE are honoured), or PASSBOOK_KAFKA_BOOTSTRAP to a Kafka of your own",
+            f"cannot download {jar} from {url}: {reason}. "
+            "Set PASSBOOK_MAVEN_URL to a Maven mirror that this machine reaches (HTTPS_PROXY and "
+            "SSL_CERT_FILE are honoured), or PASSBOOK_KAFKA_BOOTSTRAP to a Kafka of your own",
         )
 
 
@@ -52,7 +58,10 @@ class DataDirectoryBusyError(DataDirectoryError):
 
     def __init__(self, path: Path) -> None:
         """Name the lock that is taken."""
-        super().__init__(path, "another process is running on this data directory; stop it, or choose another one")
+        super().__init__(
+            path,
+            "another process is running on this data directory; stop it, or choose another one",
+        )
 
 
 class MajorVersionError(DataDirectoryError):
@@ -74,7 +83,9 @@ class StartError(EmbeddedError):
     def __init__(self, server: str, reason: str, log: Path) -> None:
         """Name the server, the reason, and the end of its log."""
         self.server, self.reason, self.log = server, reason, log
-        super().__init__(f"{server} did not start: {reason}; its log {log} ends with:\n{_tail(log)}")
+        super().__init__(
+            f"{server} did not start: {reason}; its log {log} ends with:\n{_tail(log)}"
+        )
 
 
 class NotRunningError(EmbeddedError):
@@ -84,6 +95,24 @@ class NotRunningError(EmbeddedError):
         """Name the data directory that nobody runs on."""
         self.path = path
         super().__init__(f"nothing is running on {path}")
+
+
+class NotReadyError(EmbeddedError):
+    """Services did not become ready in time; their logs say why."""
+
+    def __init__(self, labels: Sequence[str], timeout_s: float) -> None:
+        """Name the services that are not ready."""
+        self.labels, self.timeout_s = tuple(labels), timeout_s
+        super().__init__(f"not ready within {timeout_s:.0f} s: {', '.join(labels)}")
+
+
+class NotStoppedError(EmbeddedError):
+    """The supervisor was told to stop and still holds its data directory."""
+
+    def __init__(self, path: Path, pid: int, timeout_s: float) -> None:
+        """Name the process that is still there."""
+        self.path, self.pid, self.timeout_s = path, pid, timeout_s
+        super().__init__(f"process {pid} still runs on {path} after {timeout_s:.0f} s")
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -73,15 +73,15 @@ def _jar(*, group: str, artifact: str, version: str, sha256: str, size: int) -> 
 
 
 def maven_url() -> str:
-    """Return the base URL of the repository to download from: `PASSBOOK_MAVEN_URL`, or Maven Central."""
+    """Return the base URL to download from: `PASSBOOK_MAVEN_URL`, or Maven Central."""
     return (os.environ.get("PASSBOOK_MAVEN_URL") or MAVEN_CENTRAL).rstrip("/")
 
 
 async def ensure_jars(jars: Iterable[Jar], folder: Path) -> list[Path]:
     """Have every jar in `folder`, downloading what is missing, and return the class path.
 
-    A file gets its final name only after its size and hash were checked, so one that is there is right; several
-    processes at once do the same work twice and no harm.
+    A file gets its final name only after its size and hash were checked, so one that is there is
+    right; several processes at once do the same work twice and no harm.
 
     Raises:
         DownloadError: a jar is neither cached, nor in `~/.m2`, nor to be had from the repository.
@@ -104,8 +104,13 @@ def _is_there(jar: Jar, path: Path) -> bool:
 
 def _obtain_all(jars: list[Jar], folder: Path, cancelled: threading.Event) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(PARALLEL) as pool:
-        bar = progress.add_task(f"Kafka, {len(jars)} jars", total=sum(jar.expected.size for jar in jars))
+    with (
+        Progress(*columns, console=Console(stderr=True)) as progress,
+        ThreadPoolExecutor(PARALLEL) as pool,
+    ):
+        bar = progress.add_task(
+            f"Kafka, {len(jars)} jars", total=sum(jar.expected.size for jar in jars)
+        )
         report = partial(progress.advance, bar)
         jobs = [pool.submit(_obtain, jar, folder / jar.name, report, cancelled) for jar in jars]
         try:
@@ -117,13 +122,17 @@ def _obtain_all(jars: list[Jar], folder: Path, cancelled: threading.Event) -> No
             raise
 
 
-def _obtain(jar: Jar, target: Path, report: Callable[[float], None], cancelled: threading.Event) -> None:
+def _obtain(
+    jar: Jar, target: Path, report: Callable[[float], None], cancelled: threading.Event
+) -> None:
     if not _copy_local(jar, target, report, cancelled):
         fetch(f"{maven_url()}/{jar.path}", target, jar.expected, report, cancelled)
 
 
-def _copy_local(jar: Jar, target: Path, report: Callable[[float], None], cancelled: threading.Event) -> bool:
-    """Take the jar from the local Maven repository; a file there that is not the locked one is passed over."""
+def _copy_local(
+    jar: Jar, target: Path, report: Callable[[float], None], cancelled: threading.Event
+) -> bool:
+    """Take the jar from the local Maven repository; a file that is not the locked one is no use."""
     source = Path.home() / ".m2" / "repository" / jar.path
     if not _is_there(jar, source):
         return False

@@ -1,6 +1,8 @@
-"""What the one Kafka node is told: properties, log4j, JVM options. A developer's machine, so small and quick to start."""
+"""What the Kafka node is told: properties, log4j, JVM options.
 
-from pathlib import Path
+It runs on a developer's machine, so it is small and quick to start.
+"""
+
 from typing import Final
 
 from passbook.embedded.ports import LOOPBACK
@@ -23,7 +25,9 @@ JVM: Final = (
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
 )
-QUICK_START: Final = "-XX:TieredStopAtLevel=1"  # half the start, but a third of the throughput under load
+QUICK_START: Final = (
+    "-XX:TieredStopAtLevel=1"  # half the start, but a third of the throughput under load
+)
 
 SETTINGS: Final = {
     "process.roles": "broker,controller",
@@ -57,10 +61,10 @@ LOG4J: Final = """\
 status = error
 appender.file.type = RollingFile
 appender.file.name = file
-appender.file.fileName = {log}
-appender.file.filePattern = {log}.%i
+appender.file.fileName = kafka.log
+appender.file.filePattern = kafka.log.%i
 appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{{ISO8601}} %p %c{{1}} %m%n
+appender.file.layout.pattern = %d{ISO8601} %p %c{1} %m%n
 appender.file.policies.type = Policies
 appender.file.policies.size.type = SizeBasedTriggeringPolicy
 appender.file.policies.size.size = 16MB
@@ -71,18 +75,13 @@ rootLogger.appenderRef.file.ref = file
 """
 
 
-def properties(log_dir: Path, client_port: int, controller_port: int) -> str:
+def properties(log_dir: str, client_port: int, controller_port: int) -> str:
     """Return `server.properties` of a node with these ports whose data is in `log_dir`."""
     client, controller = f"{LOOPBACK}:{client_port}", f"{LOOPBACK}:{controller_port}"
     settings = SETTINGS | {
         "listeners": f"CLIENT://{client},CONTROLLER://{controller}",
         "advertised.listeners": f"CLIENT://{client},CONTROLLER://{controller}",
         "controller.quorum.bootstrap.servers": controller,
-        "log.dirs": str(log_dir),
+        "log.dirs": log_dir,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
-
-
-def log4j(log: Path) -> str:
-    """Return `log4j2.properties` that write warnings to `log`."""
-    return LOG4J.format(log=log)

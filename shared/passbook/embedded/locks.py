@@ -12,7 +12,8 @@ from passbook.embedded.errors import DataDirectoryBusyError, DataDirectoryError
 class FileLock:
     """An exclusive `flock` on a file, held until `release` or the death of this process.
 
-    The file stays: removing it would let two processes hold "the" lock on two inodes. Children do not inherit it.
+    The file stays: removing it would let two processes hold "the" lock on two inodes. Children do
+    not inherit it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,6 +64,11 @@ class FileLock:
         self.acquire()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Release."""
         self.release()

@@ -7,7 +7,7 @@ LOG_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 
 def open_log(path: Path) -> IO[bytes]:
-    """Open a log for appending; a large one moves to `<name>.1` first, replacing the one before it."""
+    """Open a log for appending; a large one first moves to `<name>.1`, replacing that."""
     if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
     return path.open("ab")

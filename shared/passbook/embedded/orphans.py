@@ -26,7 +26,11 @@ def _arguments(pid: int) -> list[str]:
         except OSError:
             return []
     listing = subprocess.run(
-        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=5
+        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=5,
     )
     return listing.stdout.split()
 

@@ -19,7 +19,8 @@ def free_port() -> int:
 def is_free(port: int) -> bool:
     """Tell whether a server could listen on the port now.
 
-    SO_REUSEADDR as the servers set it: connections of a predecessor in TIME_WAIT do not make a port taken.
+    SO_REUSEADDR as the servers set it: connections of a predecessor in TIME_WAIT do not make a port
+    taken.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,7 +42,7 @@ async def accepts(port: int) -> bool:
 
 
 def remembered_port(memory: Path) -> int:
-    """Return the port written in `memory` if it is free, else a free one, which is remembered from now on."""
+    """Return the port written in `memory` if it is free, else another, which is written there."""
     try:
         port = int(memory.read_text())
     except (FileNotFoundError, ValueError):

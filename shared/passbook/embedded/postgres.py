@@ -48,7 +48,8 @@ SETTINGS: Final = {
 class EmbeddedPostgres:
     """A PostgreSQL server that lives in `data_dir`, and no longer than this process.
 
-    `data_dir` keeps the database, the log, the password of its owner and the port. For root the server runs as `nobody`.
+    `data_dir` keeps the database, the log, the password of its owner and the port. For root the
+    server runs as `nobody`.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -76,12 +77,15 @@ class EmbeddedPostgres:
         return self.dsn(OWNER, self._files.password)
 
     def dsn(self, user: str, password: str, database: str = DATABASE) -> str:
-        """Return the DSN of a login on this server. The build has no TLS, and its port is on loopback only."""
+        """Return the DSN of a login on this server (on loopback, built without TLS)."""
         login = f"{quote(user, safe='')}:{quote(password, safe='')}"
-        return f"postgresql://{login}@{LOOPBACK}:{self.port}/{quote(database, safe='')}?sslmode=disable"
+        place = f"{LOOPBACK}:{self.port}/{quote(database, safe='')}"
+        return f"postgresql://{login}@{place}?sslmode=disable"
 
     async def start(self) -> None:
-        """Accept connections; the database `passbook` exists. A server that a dead process left behind is stopped first.
+        """Accept connections; the database `passbook` exists.
+
+        A server that a dead process left behind is stopped first.
 
         Raises:
             DataDirectoryBusyError: a live process runs on this directory.
@@ -100,7 +104,7 @@ class EmbeddedPostgres:
             raise
 
     async def stop(self) -> None:
-        """End the server with a fast stop (sessions are cut, a checkpoint is written); harmless when it does not run."""
+        """Cut the sessions, write a checkpoint, end the server; harmless when it does not run."""
         child, self._child = self._child, None
         try:
             if child is not None:
@@ -109,7 +113,10 @@ class EmbeddedPostgres:
             self._lock.release()
 
     async def _launch(self, pgdata: Path) -> None:
-        """Start until it answers; again if a port was taken in between, or the predecessor's memory is still mapped."""
+        """Start until it answers.
+
+        Again if the port was taken in between, or a predecessor's memory is still mapped.
+        """
         for attempt in range(1, START_ATTEMPTS + 1):
             self.port = remembered_port(self.data_dir / "port")
             self._child = self._spawn(pgdata)
@@ -123,11 +130,19 @@ class EmbeddedPostgres:
                 return
 
     def _spawn(self, pgdata: Path) -> Child:
-        # SIGQUIT, the immediate stop, if our parent dies: it always ends, and recovery at the next start takes a moment.
+        # SIGQUIT, the immediate stop, if our parent dies: it always ends, and recovery at the next
+        # start takes a moment.
         settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with open_log(self.log) as log:
             return spawn(
-                [postgres_bin(self._account) / "postgres", "-D", pgdata, "-p", str(self.port), *settings],
+                [
+                    postgres_bin(self._account) / "postgres",
+                    "-D",
+                    pgdata,
+                    "-p",
+                    str(self.port),
+                    *settings,
+                ],
                 output=log,
                 death_signal=signal.SIGQUIT,
                 account=self._account,
@@ -148,7 +163,9 @@ class EmbeddedPostgres:
                         await connection.close()
                         return
         except TimeoutError:
-            raise StartError("postgres", f"no answer within {READY_BOUND_S:.0f} s", self.log) from None
+            raise StartError(
+                "postgres", f"no answer within {READY_BOUND_S:.0f} s", self.log
+            ) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StartError("postgres", str(error), self.log) from error
         raise StartError("postgres", f"exit status {child.returncode}", self.log)
@@ -156,7 +173,9 @@ class EmbeddedPostgres:
     async def _create_database(self) -> None:
         connection = await self._connect("postgres")
         try:
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+            if not await connection.fetchval(
+                "SELECT 1 FROM pg_database WHERE datname = $1", DATABASE
+            ):
                 await connection.execute(f'CREATE DATABASE "{DATABASE}"')
         finally:
             await connection.close()
@@ -169,8 +188,8 @@ class EmbeddedPostgres:
 async def _clear_remains(pgdata: Path) -> None:
     """Stop the server that a killed parent left behind, and remove its pid file.
 
-    The caller holds the lock, so whoever started that server is dead. PostgreSQL itself would refuse to start as long as
-    the pid in the file is alive, whoever that is by now.
+    The caller holds the lock, so whoever started that server is dead. PostgreSQL itself would
+    refuse to start as long as the pid in the file is alive, whoever that is by now.
     """
     pid_file = pgdata / "postmaster.pid"
     try:

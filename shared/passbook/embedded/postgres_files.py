@@ -1,4 +1,4 @@
-"""The files of one PostgreSQL: where they are, how they come to be, and whether this version may use them."""
+"""The files of one PostgreSQL: where they are, how they come to be, whether they fit."""
 
 import os
 import pwd
@@ -21,8 +21,8 @@ INITDB_BOUND_S: Final = 60.0
 class PostgresFiles:
     """The database files that belong to `data_dir`, and the password of their owner.
 
-    Usually they are in `data_dir` itself. When the account that the server runs as cannot reach it, they are where the
-    file `location` in it says.
+    Usually they are in `data_dir` itself. When the account that the server runs as cannot reach it,
+    they are where the file `location` in it says.
     """
 
     def __init__(self, data_dir: Path, account: Account | None) -> None:
@@ -38,10 +38,12 @@ class PostgresFiles:
         try:
             return self._password_file.read_text()
         except FileNotFoundError:
-            raise DataDirectoryError(self._password_file, "the password of the database's owner is gone") from None
+            raise DataDirectoryError(
+                self._password_file, "the password of the database's owner is gone"
+            ) from None
 
     async def ensure(self, owner: str) -> Path:
-        """Return the directory of a database that this server may use, made new with this superuser if there is none.
+        """Return the directory of the database, made new with this superuser if there is none.
 
         Raises:
             DataDirectoryError: it is no database, of another account, or of another major version.
@@ -59,7 +61,9 @@ class PostgresFiles:
         if note.exists():
             home = Path(note.read_text().strip())
             if not home.is_dir():
-                raise DataDirectoryError(home, f"{note} names it as the place of the database, but it is not there")
+                raise DataDirectoryError(
+                    home, f"{note} names it as the place of the database, but it is not there"
+                )
             return home
         if self._account is None or is_reachable(self.data_dir / "pgdata", self._account):
             return self.data_dir
@@ -70,16 +74,20 @@ class PostgresFiles:
     def _check(self, pgdata: Path) -> None:
         uid = os.geteuid() if self._account is None else self._account.uid
         if pgdata.stat().st_uid != uid:
-            raise DataDirectoryError(pgdata, f"belongs to {_user(pgdata.stat().st_uid)}, must belong to {_user(uid)}")
+            raise DataDirectoryError(
+                pgdata, f"belongs to {_user(pgdata.stat().st_uid)}, must belong to {_user(uid)}"
+            )
         try:
             found = (pgdata / "PG_VERSION").read_text().strip()
         except FileNotFoundError:
-            raise DataDirectoryError(pgdata, "not a PostgreSQL data directory (no PG_VERSION)") from None
+            raise DataDirectoryError(
+                pgdata, "not a PostgreSQL data directory (no PG_VERSION)"
+            ) from None
         if found != MAJOR:
             raise MajorVersionError(pgdata, found, MAJOR)
 
     async def _initialise(self, pgdata: Path, owner: str) -> None:
-        """Run initdb beside the final name, so that an interrupted one is never taken for a database."""
+        """Run initdb beside the final name: an interrupted one is never taken for a database."""
         scratch = pgdata.with_name("pgdata.new")
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
@@ -96,7 +104,8 @@ class PostgresFiles:
         scratch.rename(pgdata)
 
     async def _initdb(self, scratch: Path, owner: str, password: Path) -> None:
-        # The builtin collation provider orders by code point everywhere, with or without C.UTF-8 in the system's libc.
+        # The builtin collation provider orders by code point everywhere, with or without C.UTF-8 in
+        # the system's libc.
         with open_log(self.log) as log:
             child = spawn(
                 [

@@ -1,8 +1,9 @@
 """Where a server that must not run as root may live.
 
-PostgreSQL refuses to run as root, so root starts it as `nobody`. That account must reach its binaries and its data, but
-a home directory is usually closed to it (0700), and opening somebody's parent directories is not ours to do. So root's
-files go to a place of their own whenever they would be out of reach.
+PostgreSQL refuses to run as root, so root starts it as `nobody`. That account must reach its
+binaries and its data, but a home directory is usually closed to it (0700), and opening somebody's
+parent directories is not ours to do. So root's files go to a place of their own whenever they would
+be out of reach.
 """
 
 import hashlib
@@ -16,12 +17,15 @@ from typing import Final
 from passbook.embedded.errors import DataDirectoryError
 from passbook.embedded.process import Account
 
-REACHABLE_ROOTS: Final = (Path("/var/lib/passbook"), Path("/var/tmp/passbook-root"))  # the second: read-only images
+REACHABLE_ROOTS: Final = (
+    Path("/var/lib/passbook"),
+    Path("/var/tmp/passbook-root"),
+)  # the second: read-only images
 OVERFLOW_ID: Final = 65534  # the kernel's own nobody
 
 
 def server_account() -> Account | None:
-    """Return the account to run a server as: `nobody` for root, None (the caller's own) for everybody else."""
+    """Return the account to run a server as: `nobody` for root, None (its own) for all others."""
     if os.geteuid() != 0:
         return None
     try:
@@ -65,14 +69,17 @@ def reachable_root() -> Path:
 
 
 def home_for(name: str, origin: Path) -> Path:
-    """Make and return a new directory in the reachable root which belongs to the data directory `origin`.
+    """Make a new directory in the reachable root for the data directory `origin`.
 
-    The name is not derived from `origin` alone: directories are moved and made again, and must not meet old files.
+    The name is not derived from `origin` alone: directories are moved and made again, and must not
+    meet old files.
     """
     digest = hashlib.sha256(str(origin.resolve()).encode()).hexdigest()[:8]
     home = reachable_root() / f"{name}-{digest}-{secrets.token_hex(4)}"
     make_open_dir(home)
-    (home / "README").write_text(f"PostgreSQL data of {origin.resolve()}: remove it when that directory is gone.\n")
+    (home / "README").write_text(
+        f"PostgreSQL data of {origin.resolve()}: remove it when that directory is gone.\n"
+    )
     return home
 
 

@@ -1,8 +1,9 @@
 """Child processes that are stopped in order, and that do not outlive their parent.
 
-Three things keep orphans away. Every child has its own session, so Ctrl-C in a terminal reaches the parent alone, which
-then stops its children in order. On Linux the kernel signals a child when its parent dies (PR_SET_PDEATHSIG). And what
-is left after all that, on macOS, is recognised at the next start (`orphans`).
+Three things keep orphans away. Every child has its own session, so Ctrl-C in a terminal reaches the
+parent alone, which then stops its children in order. On Linux the kernel signals a child when its
+parent dies (PR_SET_PDEATHSIG). And what is left after all that, on macOS, is recognised at the next
+start (`orphans`).
 """
 
 import asyncio
@@ -36,7 +37,7 @@ class Child:
     """A running child process. `spawn` makes one."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        """Watch the process from a thread of its own: portable, and the same under asyncio and uvloop."""
+        """Watch the process from a thread: portable, and the same under asyncio and uvloop."""
         self._popen = popen
         self._loop = asyncio.get_running_loop()
         self._exited: asyncio.Future[int] = self._loop.create_future()
@@ -66,7 +67,7 @@ class Child:
         self._popen.send_signal(number)
 
     async def stop(self, number: signal.Signals, bound_s: float) -> int:
-        """Ask with a signal, kill at the end of the bound or when cancelled; the process has ended on return."""
+        """Ask with a signal, kill at the end of the bound or on cancel; on return it has ended."""
         self.send(number)
         try:
             async with asyncio.timeout(bound_s):
@@ -80,7 +81,7 @@ class Child:
             return await self.wait()
 
     async def finish(self, bound_s: float) -> int:
-        """Return the exit status of a process that ends by itself; it is killed at the end of the bound, or on cancel."""
+        """Return the exit status of one that ends by itself, killed at the end of the bound."""
         try:
             async with asyncio.timeout(bound_s):
                 return await self.wait()
@@ -109,16 +110,19 @@ def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Child:
-    """Start a child whose stdout and stderr go to `output` and which gets `death_signal` when this thread ends.
+    """Start a child that writes to `output` and gets `death_signal` when this thread ends.
 
-    Call it from the main thread: the kernel takes the end of the *thread* that forked for the death of the parent.
-    Source: prctl(2), PR_SET_PDEATHSIG.
+    Call it from the main thread: the kernel takes the end of the *thread* that forked for the death
+    of the parent. Source: prctl(2), PR_SET_PDEATHSIG.
     """
     identity: dict[str, Any] = (
-        {"user": account.uid, "group": account.gid, "extra_groups": []} if account is not None else {}
+        {"user": account.uid, "group": account.gid, "extra_groups": []}
+        if account is not None
+        else {}
     )
     with warnings.catch_warnings():
-        # Python 3.12 warns of every fork beside threads. What runs in the child here is one C function, resolved before.
+        # Python 3.12 warns of every fork beside threads. What runs in the child here is one C
+        # function, resolved before.
         warnings.simplefilter("ignore", DeprecationWarning)
         popen = subprocess.Popen(
             [str(part) for part in argv],
@@ -135,9 +139,9 @@ def spawn(
 
 
 def server_environment() -> dict[str, str]:
-    """Return the environment of a server: none of ours, which holds secrets and may hold options for a JVM or libpq."""
+    """Return the environment of a server: not ours, with its secrets and options for JVMs."""
     kept = ("PATH", "TZ", "LD_LIBRARY_PATH")
-    return {"LC_ALL": "C"} | {name: os.environ[name] for name in kept if name in os.environ}
+    return {"LC_ALL": "C.UTF-8"} | {name: os.environ[name] for name in kept if name in os.environ}
 
 
 def _die_with(death_signal: signal.Signals) -> Callable[[], None] | None:
@@ -147,8 +151,9 @@ def _die_with(death_signal: signal.Signals) -> Callable[[], None] | None:
     parent = os.getpid()
 
     def arrange() -> None:
-        # subprocess runs this after setuid, which would have cleared the setting. The parent may have died before the
-        # setting took hold: then nobody is left to tell, and this process ends itself.
+        # subprocess runs this after setuid, which would have cleared the setting. The parent may
+        # have died before the setting took hold: then nobody is left to tell, and this process ends
+        # itself.
         prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)

@@ -1,0 +1,39 @@
+"""Ctrl-C, `kill` and a closed terminal all mean the same: stop in order."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Result = TypeVar("Result")
+
+
+async def run_until_signalled(main: Coroutine[Any, Any, Result]) -> Result | None:
+    """Run `main`; the first SIGINT, SIGTERM or SIGHUP cancels it, and then the result is None.
+
+    Its `finally` and `async with` blocks are the ordered stop. More signals change nothing: every
+    step of the stop has a bound of its own, and interrupting it is how orphans are made.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(main)
+    signalled = False
+
+    def stop() -> None:
+        nonlocal signalled
+        if not signalled:
+            signalled = True
+            task.cancel()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not signalled:
+            raise
+        return None
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
