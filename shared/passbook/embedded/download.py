@@ -140,8 +140,12 @@ def copy_checked(source: IO[bytes], file: IO[bytes], expected: Expected, meter: 
 
 def _receive(url: str, file: IO[bytes], expected: Expected, meter: Meter) -> None:
     request = Request(url, headers={"User-Agent": "passbook"})
-    with urlopen(request, timeout=SILENCE_BOUND_S) as response:
-        copy_checked(response, file, expected, meter)
+    try:
+        with urlopen(request, timeout=SILENCE_BOUND_S) as response:
+            copy_checked(response, file, expected, meter)
+    except HTTPError as error:
+        error.close()  # it is the response, and keeps the connection open
+        raise
 
 
 def _is_transient(error: Exception) -> bool:

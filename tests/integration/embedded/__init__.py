@@ -1,0 +1,1 @@
+"""The embedded servers themselves, started and killed for real."""

@@ -1,0 +1,35 @@
+"""Waiting for a condition, with a deadline, instead of for a time."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+
+async def until(
+    condition: Callable[[], object | Awaitable[object]], deadline_s: float = 10.0
+) -> None:
+    """Return when the condition, a plain or an async one, is true.
+
+    Raises:
+        AssertionError: it was not within the deadline.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            while True:
+                found = condition()
+                if await found if inspect.isawaitable(found) else found:
+                    return
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        message = f"not true within {deadline_s} s: {inspect.getsource(condition).strip()}"
+        raise AssertionError(message) from None
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
