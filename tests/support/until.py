@@ -22,7 +22,7 @@ async def until(
                     return
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        message = f"not true within {deadline_s} s: {inspect.getsource(condition).strip()}"
+        message = f"not true within {deadline_s} s: {condition}"
         raise AssertionError(message) from None
 
 

@@ -86,7 +86,5 @@ def test_cancelled_download_ends_and_leaves_nothing(maven: Maven, tmp_path: Path
     maven.answer(PATH, GOOD)
     cancelled = threading.Event()
     with pytest.raises(DownloadError, match="cancelled"):
-        fetch(
-            f"{maven.url}/{PATH}", tmp_path / "x", EXPECTED, lambda _: cancelled.set(), cancelled
-        )
+        fetch(f"{maven.url}/{PATH}", tmp_path / "x", EXPECTED, lambda _: cancelled.set(), cancelled)
     assert list(tmp_path.iterdir()) == []
