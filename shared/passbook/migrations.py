@@ -77,7 +77,11 @@ class Migration:
 def load_migrations(component: str, package: str) -> list[Migration]:
     """Return the scripts `NNNN_name.sql` in the folder `migrations` of a package, in order."""
     scripts = sorted(
-        (entry for entry in (files(package) / "migrations").iterdir() if entry.name.endswith(".sql")),
+        (
+            entry
+            for entry in (files(package) / "migrations").iterdir()
+            if entry.name.endswith(".sql")
+        ),
         key=lambda entry: entry.name,
     )
     return [

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from passbook.embedded.servers import embedded_servers
 
 

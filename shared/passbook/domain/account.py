@@ -91,9 +91,7 @@ class BankAccount:
             account.apply(event)
         return account
 
-    def deposit(
-        self, amount: Decimal, reference: str = "", *, stamp: Stamp = system_stamp
-    ) -> None:
+    def deposit(self, amount: Decimal, reference: str = "", *, stamp: Stamp = system_stamp) -> None:
         """Put money in.
 
         Raises:

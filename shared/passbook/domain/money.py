@@ -28,7 +28,7 @@ def parse_amount(text: str) -> Decimal:
     """
     if _AMOUNT.fullmatch(text) is None:
         shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-        message = f"not an amount: {ascii(shown)}; write it like 20 or 20.50"
+        message = f"not an amount: {shown!a}; write it like 20 or 20.50"
         raise MalformedValue(message)
     return Decimal(text).quantize(CENT)
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
-
-
 Stamp = Callable[[], tuple[UUID, datetime]]
 """Returns (event id: a UUIDv7, occurred at: an aware UTC time) for one new event."""
 

@@ -1,16 +1,16 @@
 """What can go wrong at the event store.
 
-    Exception
-    ├── EventStoreError              a failure of this package; what it says did not happen, did not
-    │   ├── ConcurrencyError         somebody else appended to the stream first: reload, decide again
-    │   ├── SlotMoved                somebody else appended to a slot first: catch up, decide again
-    │   ├── DuplicateCommand         a command of the batch was decided before: read its outcome
-    │   ├── StoreUnavailable         no answer. Of an append it is unknown whether it happened:
-    │   │                            look its command ids up before anything else
-    │   ├── StoreMismatch            the database is not the one, or not in the state, we can use
-    │   └── BrokenInvariant          the store refused what must not happen: a bug, so stop
-    └── KeyError
-        └── AccountNotFound          the repository has no events for this account
+Exception
+├── EventStoreError              a failure of this package; what it says did not happen, did not
+│   ├── ConcurrencyError         somebody else appended to the stream first: reload, decide again
+│   ├── SlotMoved                somebody else appended to a slot first: catch up, decide again
+│   ├── DuplicateCommand         a command of the batch was decided before: read its outcome
+│   ├── StoreUnavailable         no answer. Of an append it is unknown whether it happened:
+│   │                            look its command ids up before anything else
+│   ├── StoreMismatch            the database is not the one, or not in the state, we can use
+│   └── BrokenInvariant          the store refused what must not happen: a bug, so stop
+└── KeyError
+    └── AccountNotFound          the repository has no events for this account
 """
 
 from uuid import UUID

@@ -98,6 +98,10 @@ class InMemoryEventStore:
         """See `EventStore.heads`."""
         return {slot: len(log) for slot, log in enumerate(self._slots)}
 
+    async def published(self) -> dict[int, int]:
+        """See `EventStore.published`: there is no relay, so everything counts as published."""
+        return await self.heads()
+
     async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
         """See `EventStore.read_slot`."""
         return self._slots[slot][after : after + limit]

@@ -47,6 +47,7 @@ SELECT {_EVENT} FROM eventstore.events
  ORDER BY stream_id, version
 """
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
+_PUBLISHED: Final = "SELECT slot, published_seq FROM eventstore.relay_positions"
 _SLOT: Final = f"""
 SELECT {_EVENT} FROM eventstore.events
  WHERE slot = $1 AND slot_seq > $2 ORDER BY slot_seq LIMIT $3
@@ -139,7 +140,12 @@ class PostgresEventStore:
     async def heads(self) -> dict[int, int]:
         """See `EventStore.heads`."""
         async with self._connection() as connection:
-            return {slot: head for slot, head in await connection.fetch(_HEADS)}
+            return dict(await connection.fetch(_HEADS))
+
+    async def published(self) -> dict[int, int]:
+        """See `EventStore.published`."""
+        async with self._connection() as connection:
+            return dict(await connection.fetch(_PUBLISHED))
 
     async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
         """See `EventStore.read_slot`."""

@@ -128,6 +128,12 @@ class EventStore(Protocol):
         """Return the head of each of the 64 slots; 0 for an empty one."""
         ...
 
+    async def published(self) -> dict[int, int]:
+        """Return slot → how far the relay has said that it published; slots it never wrote down
+        are missing. Runs behind by about a second.
+        """
+        ...
+
     async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
         """Return up to `limit` events of a slot with numbers above `after`, in order."""
         ...

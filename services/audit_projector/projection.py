@@ -1,0 +1,133 @@
+"""The heart of the audit projector: one entry an event, each chained to the one before."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+
+from passbook.messaging.cloudevents import format_time
+from passbook.messaging.events import PublishedEvent
+from services.audit_projector.chain import GENESIS, entry_hash
+
+# `data` is json, not jsonb: it keeps the very bytes that were hashed.
+_DDL: Final = """
+CREATE SCHEMA IF NOT EXISTS audit;
+CREATE TABLE audit.entries (
+    slot           smallint NOT NULL,
+    version        integer NOT NULL,
+    slot_seq       bigint NOT NULL CHECK (slot_seq > 0),
+    event_id       uuid NOT NULL,
+    account_id     uuid NOT NULL,
+    occurred_at    timestamptz NOT NULL,
+    recorded_at    timestamptz NOT NULL,
+    event_type     text NOT NULL,
+    data           json NOT NULL,
+    actor          text NOT NULL,
+    command_id     text NOT NULL,
+    correlation_id text NOT NULL,
+    prev_hash      bytea NOT NULL,
+    hash           bytea NOT NULL,
+    PRIMARY KEY (slot, slot_seq)
+);
+CREATE INDEX entries_account ON audit.entries (account_id);
+GRANT USAGE ON SCHEMA audit TO passbook_audit_projector, passbook_reader;
+GRANT SELECT, INSERT ON audit.entries TO passbook_audit_projector;
+GRANT SELECT ON audit.entries TO passbook_reader;
+"""
+_HEADS: Final = """
+SELECT s.slot, e.slot_seq, e.hash FROM unnest($1::smallint[]) AS s(slot)
+ CROSS JOIN LATERAL (SELECT slot_seq, hash FROM audit.entries
+                      WHERE slot = s.slot ORDER BY slot_seq DESC LIMIT 1) e
+"""
+_INSERT: Final = """
+INSERT INTO audit.entries (slot, slot_seq, event_id, account_id, version, event_type, data, actor,
+                           command_id, correlation_id, occurred_at, recorded_at, prev_hash, hash)
+SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[],
+                     $6::text[], $7::json[], $8::text[], $9::text[], $10::text[],
+                     $11::timestamptz[], $12::timestamptz[], $13::bytea[], $14::bytea[])
+"""
+
+
+class AuditProjection:
+    """`audit.entries`: the log once more, in other hands than the event store's."""
+
+    name = "audit"
+    version = 1
+    ddl = _DDL
+    parks = False
+
+    def __init__(self) -> None:
+        """Remember nothing: the ends of the chains are read when they are first needed."""
+        self._ends: dict[int, tuple[int, bytes]] = {}
+
+    async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:
+        """See `Projection.apply`. Every event becomes an entry, in the order of its slot."""
+        ends = await self._chain_ends(connection, events)
+        now = datetime.now(UTC)
+        recorded = format_time(now)
+        rows = []
+        moments: dict[str, datetime] = {}
+        for event in events:
+            slot, slot_seq, account_id, version, event_type, _, event_id, data, time = event[:9]
+            command_id, correlation_id, actor = event[9:]
+            text = data.decode()
+            moment = moments.get(time)
+            if moment is None:
+                moment = moments[time] = datetime.fromisoformat(time)
+            _, previous = ends[slot]
+            digest = entry_hash(
+                previous,
+                slot,
+                slot_seq,
+                event_id,
+                account_id,
+                version,
+                event_type,
+                text,
+                actor,
+                command_id,
+                correlation_id,
+                time,
+                recorded,
+            )
+            ends[slot] = (slot_seq, digest)
+            rows.append(
+                (
+                    slot,
+                    slot_seq,
+                    event_id,
+                    account_id,
+                    version,
+                    event_type,
+                    text,
+                    actor,
+                    command_id,
+                    correlation_id,
+                    moment,
+                    now,
+                    previous,
+                    digest,
+                )
+            )
+        await connection.execute(_INSERT, *zip(*rows, strict=True))
+        self._ends = ends
+
+    async def _chain_ends(
+        self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]
+    ) -> dict[int, tuple[int, bytes]]:
+        """Return slot → (number, hash) of the entry that each slot's first event follows.
+
+        What is remembered from the last batch counts only if it is exactly that entry: the batch
+        may have been rolled back, or another instance may have gone on.
+        """
+        firsts: dict[int, int] = {}
+        for event in events:
+            firsts.setdefault(event.slot, event.slot_seq)
+        nothing = (0, GENESIS)
+        ends = {slot: self._ends.get(slot, nothing) for slot in firsts}
+        unknown = [slot for slot, first in firsts.items() if ends[slot][0] != first - 1]
+        if unknown:
+            for slot, slot_seq, digest in await connection.fetch(_HEADS, unknown):
+                ends[slot] = (slot_seq, digest)
+        return self._ends | ends

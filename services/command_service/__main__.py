@@ -1,0 +1,54 @@
+"""Wiring of the command service: settings in, clients built, the heart runs."""
+
+import asyncio
+import sys
+
+from passbook.config import Settings
+from passbook.eventstore.cache import AccountCache
+from passbook.eventstore.doorbell import Doorbell
+from passbook.eventstore.postgres import PostgresEventStore
+from passbook.messaging.consumer import Consumer
+from passbook.messaging.producer import Producer
+from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
+from services.command_service.answers import AnswerDesk
+from services.command_service.engine import CommandService
+
+NAME = "command-service"
+GROUP = "command-service"
+POLL_RECORDS = 1000
+CACHED_ACCOUNTS = 50_000
+
+
+async def session(stop: asyncio.Event, health: Health, settings: Settings) -> None:
+    """Decide commands until `stop` is set."""
+    topics = settings.topics
+    await check_kafka(settings)
+    doorbell = Doorbell(settings.event_store)
+    async with (
+        event_store_pool(settings, NAME) as pool,
+        Producer(settings.kafka, client_id=NAME) as producer,
+        Consumer(
+            settings.kafka,
+            topics.commands,
+            group=topics.prefix + GROUP,
+            client_id=NAME,
+            max_records=POLL_RECORDS,
+        ) as consumer,
+        alongside(doorbell.run()),
+    ):
+        store = PostgresEventStore(pool)
+        desk = AnswerDesk(consumer, producer, topics)
+        cache = AccountCache(store, CACHED_ACCOUNTS)
+        service = CommandService(store, cache, consumer, desk, doorbell.ring)
+        health.ready()
+        await service.run(stop)
+
+
+def main() -> int:
+    """Run until SIGTERM; return the exit code."""
+    settings = Settings()
+    return run_service(NAME, settings, lambda stop, health: session(stop, health, settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""The heart of the command service: poll, decide, append, answer; the next poll is decided while
+the last one is appended.
+
+Deciding works on accounts in memory. An append names, for every slot it touches, the head those
+accounts were read at; PostgreSQL compares, so a stale memory, a second owner of the partition or a
+direct writer costs a refused append and never a wrong decision. What is refused is decided again,
+one slot at a time, which gets through however busy the other writers are.
+
+Kafka's offsets are committed last. Whatever fails before that is delivered again, and a command
+that was decided already gets its stored outcome.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import orjson
+import structlog
+
+from passbook.domain.commands import execute
+from passbook.domain.errors import AccountError
+from passbook.domain.slots import slot_of
+from passbook.domain.stamps import Stamp
+from passbook.eventstore.cache import AccountCache
+from passbook.eventstore.errors import DuplicateCommand, SlotMoved, StoreUnavailable
+from passbook.eventstore.ids import batch_stamp
+from passbook.eventstore.store import CommandOutcome, EventStore, NewEvent, new_event
+from passbook.messaging.commands import BadCommand, CommandMessage, decode
+from passbook.messaging.consumer import Consumer, Record, next_offsets
+from passbook.telemetry import APPEND_RETRIES, APPEND_SECONDS, COMMANDS_DUPLICATE
+from services.command_service.answers import Answer, AnswerDesk
+
+_CONFLICT: Final = "idempotency_conflict"
+_CONFLICT_MESSAGE: Final = "This command id was used before, with other content"
+_POLL_S: Final = 0.5
+_ATTEMPTS: Final = 20
+
+log = structlog.get_logger()
+
+
+class Arrival(NamedTuple):
+    """One record of a poll, decoded."""
+
+    record: Record
+    message: CommandMessage | BadCommand
+
+
+class Batch:
+    """What was decided on some arrivals: what to append, on top of which heads, whom to answer."""
+
+    def __init__(self, arrivals: Sequence[Arrival]) -> None:
+        """Start undecided."""
+        self.arrivals = arrivals
+        self.heads: dict[int, int] = {}
+        self.events: list[NewEvent] = []
+        self.decided: dict[UUID, CommandOutcome] = {}
+        self.answers: list[Answer] = []
+        self.offsets: dict[int, int] = {}
+        self.appended: asyncio.Task[None] | None = None
+
+
+class CommandService:
+    """Works through the command topic until told to stop."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        cache: AccountCache,
+        consumer: Consumer,
+        desk: AnswerDesk,
+        ring: Callable[[], None],
+    ) -> None:
+        """Take the collaborators; `ring` tells the relay that there are new events.
+
+        The cache must hold more accounts than two polls can touch.
+        """
+        self._store = store
+        self._cache = cache
+        self._consumer = consumer
+        self._desk = desk
+        self._ring = ring
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Decide commands until `stop` is set; what was appended by then is answered.
+
+        Raises:
+            StoreUnavailable, PublishFailed, ConsumerLost: nothing is lost; run anew.
+        """
+        poll: asyncio.Task[dict[int, list[Record]]] | None = None
+        before: Batch | None = None
+        try:
+            while not stop.is_set():
+                poll = poll or asyncio.create_task(self._consumer.poll(_POLL_S))
+                appending = {before.appended} if before and before.appended else set()
+                await asyncio.wait({poll, *appending}, return_when=asyncio.FIRST_COMPLETED)
+                batch = None
+                if poll.done():
+                    records, poll = poll.result(), None
+                    batch = await self._decide_poll(records) if records else None
+                before = await self._follow(before, batch)
+            await self._follow(before, None)
+            await self._desk.close()
+        finally:
+            if poll is not None:
+                poll.cancel()
+            # An append is never cut short: its own time limit bounds this wait.
+            if before is not None and before.appended is not None:
+                await asyncio.wait({before.appended})
+            await self._desk.abandon()
+
+    async def _decide_poll(self, records: Mapping[int, list[Record]]) -> Batch:
+        arrivals = [
+            Arrival(record, decode(record.key, record.value, record.headers))
+            for partition in records.values()
+            for record in partition
+        ]
+        batch = await self._decide(arrivals, {})
+        batch.offsets = next_offsets(records)
+        return batch
+
+    async def _follow(self, before: Batch | None, batch: Batch | None) -> Batch | None:
+        """See the append of `before` through and start that of `batch`, which was decided on top.
+
+        Returns the batch whose append is under way now.
+        """
+        if before is not None and before.appended is not None:
+            try:
+                await before.appended
+                await self._desk.answer(before.answers, before.offsets)
+            except (SlotMoved, DuplicateCommand) as reason:
+                # What was decided on top of something that did not happen did not happen either.
+                self._cache.forget({*before.heads, *(batch.heads if batch else ())})
+                await self._redo(before, reason)
+                if batch is not None:
+                    await self._redo(batch, reason)
+                return None
+        self._cache.shrink()
+        if batch is not None:
+            batch.appended = asyncio.create_task(self._append(batch))
+        return batch
+
+    async def _append(self, batch: Batch) -> None:
+        if batch.decided:
+            with APPEND_SECONDS.time():
+                await self._store.append_batch(
+                    batch.heads, batch.events, list(batch.decided.values())
+                )
+        if batch.events:
+            self._ring()
+
+    async def _decide(
+        self, arrivals: Sequence[Arrival], stored: Mapping[UUID, CommandOutcome]
+    ) -> Batch:
+        """Decide arrivals in order; those in `stored` were decided before."""
+        await self._cache.load(
+            message.command.account_id
+            for _, message in arrivals
+            if isinstance(message, CommandMessage)
+        )
+        batch = Batch(arrivals)
+        stamp = batch_stamp()
+        for record, message in arrivals:
+            if message.command_id is None:
+                batch.answers.append(Answer(record, message, None))
+                continue
+            known = stored.get(message.command_id) or batch.decided.get(message.command_id)
+            if known is None:
+                known = self._decide_one(batch, message, stamp)
+                batch.decided[message.command_id] = known
+            else:
+                COMMANDS_DUPLICATE.inc()
+                if known.request_hash != message.request_hash:
+                    known = self._refuse(message, _CONFLICT, _CONFLICT_MESSAGE, stamp)
+            batch.answers.append(Answer(record, message, known))
+        return batch
+
+    def _decide_one(
+        self, batch: Batch, message: CommandMessage | BadCommand, stamp: Stamp
+    ) -> CommandOutcome:
+        if isinstance(message, BadCommand):
+            return self._refuse(message, message.code, message.reason, stamp)
+        command_id, command, request_hash, context = message
+        place = self._cache.touch(command.account_id)
+        try:
+            account = execute(place.account, command, stamp)
+        except AccountError as refusal:
+            return self._refuse(message, refusal.code, str(refusal), stamp)
+        place.account = account
+        (event,) = account.pending_events
+        account.clear_pending()
+        slot = place.slot
+        head = self._cache.heads[slot]
+        batch.heads.setdefault(slot, head)
+        self._cache.heads[slot] = head + 1
+        metadata = orjson.dumps({"command_id": str(command_id), **context}).decode()
+        batch.events.append(new_event(slot, account.id, event, metadata))
+        return CommandOutcome(
+            command_id,
+            request_hash,
+            account.id,
+            account.version,
+            (event.event_id,),
+            None,
+            None,
+            event.occurred_at,
+        )
+
+    def _refuse(
+        self, message: CommandMessage | BadCommand, code: str, text: str, stamp: Stamp
+    ) -> CommandOutcome:
+        account_id = message.account_id
+        place = None if account_id is None else self._cache.get(account_id)
+        account = None if place is None else place.account
+        version = 0 if account is None else account.version
+        _, now = stamp()
+        return CommandOutcome(
+            message.command_id, message.request_hash, account_id, version, (), code, text, now
+        )
+
+    async def _redo(self, batch: Batch, reason: Exception) -> None:
+        """Decide a batch again whose append was refused: each slot by itself, so that a writer who
+        is busy in one slot cannot hold up the others.
+        """
+        log.info("append.retried", reason=type(reason).__name__, commands=len(batch.arrivals))
+        APPEND_RETRIES.labels(type(reason).__name__).inc()
+        by_slot: dict[int | None, list[Arrival]] = defaultdict(list)
+        for arrival in batch.arrivals:
+            account_id = arrival.message.account_id
+            by_slot[None if account_id is None else slot_of(account_id)].append(arrival)
+        ids = [a.message.command_id for a in batch.arrivals if a.message.command_id is not None]
+        stored = await self._store.outcomes(ids)
+        for arrivals in by_slot.values():
+            done = await self._redo_slot(arrivals, stored)
+            await self._desk.answer(done.answers, {})
+        await self._desk.answer((), batch.offsets)
+
+    async def _redo_slot(
+        self, arrivals: Sequence[Arrival], stored: Mapping[UUID, CommandOutcome]
+    ) -> Batch:
+        for _ in range(_ATTEMPTS):
+            batch = await self._decide(arrivals, stored)
+            try:
+                await self._append(batch)
+            except SlotMoved:
+                self._cache.forget(batch.heads)
+            except DuplicateCommand:
+                self._cache.forget(batch.heads)
+                stored = await self._store.outcomes(list(batch.decided)) | dict(stored)
+            else:
+                return batch
+        message = f"a slot moved {_ATTEMPTS} times under {len(arrivals)} commands"
+        raise StoreUnavailable(message)

@@ -1,0 +1,49 @@
+"""Wiring of the outbox relay: settings in, clients built, the heart runs."""
+
+import asyncio
+import sys
+
+from passbook.config import Settings
+from passbook.eventstore.doorbell import DoorbellListener
+from passbook.eventstore.postgres import PostgresEventStore
+from passbook.messaging.producer import Producer
+from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
+from services.outbox_relay.leadership import Leadership
+from services.outbox_relay.positions import RelayPositions
+from services.outbox_relay.relay import OutboxRelay
+
+NAME = "outbox-relay"
+
+
+async def session(stop: asyncio.Event, health: Health, settings: Settings) -> None:
+    """Wait to lead, then publish until `stop` is set."""
+    await check_kafka(settings)
+    doorbell = DoorbellListener(settings.event_store)
+    async with event_store_pool(settings, NAME) as pool:
+        health.ready()
+        async with Leadership(settings.event_store) as leadership:
+            if not await leadership.won(stop):
+                return
+            async with (
+                Producer(settings.kafka, client_id=NAME) as producer,
+                alongside(doorbell.run()),
+            ):
+                relay = OutboxRelay(
+                    PostgresEventStore(pool),
+                    RelayPositions(pool, settings.kafka, settings.topics),
+                    producer,
+                    settings.topics,
+                    leadership,
+                    doorbell,
+                )
+                await relay.run(stop)
+
+
+def main() -> int:
+    """Run until SIGTERM; return the exit code."""
+    settings = Settings()
+    return run_service(NAME, settings, lambda stop, health: session(stop, health, settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""How far the log is in Kafka: the tail of each partition is the truth, the table only a hint that
+saves reading the whole topic at every start.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from passbook.domain.slots import SLOT_COUNT, partition_of
+from passbook.messaging.consumer import ConsumerLost
+from passbook.messaging.topics import Topics
+
+_READ: Final = "SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions"
+_WRITE: Final = """
+INSERT INTO eventstore.relay_positions AS r (slot, published_seq, partition, kafka_offset)
+SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
+    ON CONFLICT (slot) DO UPDATE SET published_seq = excluded.published_seq,
+       partition = excluded.partition, kafka_offset = excluded.kafka_offset,
+       updated_at = clock_timestamp()
+ WHERE (r.published_seq, r.partition, r.kafka_offset)
+       IS DISTINCT FROM (excluded.published_seq, excluded.partition, excluded.kafka_offset)
+"""
+_READ_TIMEOUT_MS: Final = 10_000
+
+
+class Hint(NamedTuple):
+    """What the table says of one slot: everything up to `published_seq` was acknowledged when the
+    newest record of its partition was the one at `kafka_offset`.
+    """
+
+    published_seq: int
+    partition: int
+    kafka_offset: int
+
+
+class RelayPositions:
+    """Reads and writes the hints, and reads the tails."""
+
+    def __init__(self, pool: asyncpg.Pool, bootstrap: str, topics: Topics) -> None:
+        """Take the pool and where the topic is."""
+        self._pool = pool
+        self._bootstrap = bootstrap
+        self._topics = topics
+
+    async def hints(self) -> dict[int, Hint]:
+        """Return the stored hint of each slot that has one."""
+        return {row[0]: Hint(*row[1:]) for row in await self._pool.fetch(_READ)}
+
+    async def save(self, published: Mapping[int, int], offsets: Mapping[int, int]) -> None:
+        """Store a hint for the slots of every partition in `offsets` (partition → last offset)."""
+        rows = [
+            (slot, published[slot], partition, offsets[partition])
+            for slot in range(SLOT_COUNT)
+            if (partition := partition_of(slot, self._topics.partitions)) in offsets
+        ]
+        if rows:
+            await self._pool.execute(_WRITE, *zip(*rows, strict=True))
+
+    async def tails(self, hints: Mapping[int, Hint]) -> dict[int, int]:
+        """Return the number of the last event of each slot that is in Kafka; 0 for none.
+
+        Reads each partition from its hint to the end, and from the beginning when the record at
+        the hint is not the one that was acknowledged there.
+
+        Raises:
+            ConsumerLost: Kafka does not answer.
+        """
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id="outbox-relay-tail",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_uncommitted",
+        )
+        try:
+            await consumer.start()
+            return await self._read_tails(consumer, hints)
+        except KafkaError as error:
+            raise ConsumerLost(str(error)) from error
+        finally:
+            await consumer.stop()
+
+    async def _read_tails(
+        self, consumer: AIOKafkaConsumer, hints: Mapping[int, Hint]
+    ) -> dict[int, int]:
+        parts = [TopicPartition(self._topics.events, p) for p in range(self._topics.partitions)]
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        # Partition → slot → number; and the offset whose record tells whether the hint fits.
+        tails: dict[int, dict[int, int]] = {part.partition: {} for part in parts}
+        unproven: dict[int, int] = {}
+        for slot, hint in hints.items():
+            partition = partition_of(slot, self._topics.partitions)
+            fits = hint.kafka_offset < ends[TopicPartition(self._topics.events, partition)]
+            if hint.partition == partition and fits:
+                tails[partition][slot] = hint.published_seq
+                unproven[partition] = hint.kafka_offset
+        for part in parts:
+            consumer.seek(part, unproven.get(part.partition, 0))
+        waiting = {part for part in parts if ends[part]}
+        while waiting:
+            batches = await consumer.getmany(*waiting, timeout_ms=_READ_TIMEOUT_MS)
+            if not batches:
+                message = "the tail of the event topic cannot be read"
+                raise ConsumerLost(message)
+            for part, records in batches.items():
+                start = unproven.pop(part.partition, None)
+                known = tails[part.partition]
+                if start is not None and not _proves(records[0], start, known):
+                    known.clear()
+                    consumer.seek(part, 0)
+                    continue
+                for record in records:
+                    slot, seq = _numbers(record)
+                    known[slot] = max(seq, known.get(slot, 0))
+                if records[-1].offset + 1 >= ends[part]:
+                    waiting.discard(part)
+        return {
+            slot: tails[partition_of(slot, self._topics.partitions)].get(slot, 0)
+            for slot in range(SLOT_COUNT)
+        }
+
+
+def _numbers(record: ConsumerRecord) -> tuple[int, int]:
+    """Return the slot and number of a record; (-1, 0) of one that the relay did not write."""
+    headers = dict(record.headers)
+    try:
+        return int(headers["ce_slot"]), int(headers["ce_slotseq"])
+    except (KeyError, ValueError):
+        return -1, 0
+
+
+def _proves(record: ConsumerRecord, offset: int, known: Mapping[int, int]) -> bool:
+    """Say whether the record at a hint's offset is one the relay had acknowledged there."""
+    slot, seq = _numbers(record)
+    return record.offset == offset and 0 < seq <= known.get(slot, 0)

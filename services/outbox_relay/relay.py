@@ -1,0 +1,139 @@
+"""The heart of the outbox relay: read what is above the position, publish, advance, again.
+
+At the start the position of a slot is what Kafka's log says, not what the database says:
+
+    tail ahead of the store's head   the store was restored to the past; the slot is halted, because
+                                     publishing would give numbers out a second time
+    tail behind the stored hint      Kafka lost acknowledged records; they are published again
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import Final
+
+import structlog
+
+from passbook.domain.slots import partition_of
+from passbook.eventstore.doorbell import DoorbellListener
+from passbook.eventstore.store import EventStore, RecordedEvent
+from passbook.messaging.events import EventEncoder
+from passbook.messaging.producer import Producer
+from passbook.messaging.producer import Record as Outgoing
+from passbook.messaging.topics import Topics
+from passbook.telemetry import RELAY_BACKLOG, RELAY_HALTED, RELAY_PUBLISHED, RELAY_REPUBLISHED
+from services.outbox_relay.leadership import Leadership
+from services.outbox_relay.positions import RelayPositions
+
+_READ_PER_SLOT: Final = 100
+_SHORTEST_WAIT_S: Final = 0.025
+_LONGEST_WAIT_S: Final = 0.25
+_TEND_EVERY_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class OutboxRelay:
+    """Publishes the log for as long as it leads."""
+
+    def __init__(  # noqa: PLR0913 - the wiring hands over every collaborator
+        self,
+        store: EventStore,
+        positions: RelayPositions,
+        producer: Producer,
+        topics: Topics,
+        leadership: Leadership,
+        doorbell: DoorbellListener,
+    ) -> None:
+        """Take the collaborators; nothing is read before `run`."""
+        self._store = store
+        self._positions = positions
+        self._producer = producer
+        self._topics = topics
+        self._leadership = leadership
+        self._doorbell = doorbell
+        self._encoder = EventEncoder()
+        self._published: dict[int, int] = {}
+        self._halted: set[int] = set()
+        self._dirty: dict[int, int] = {}
+        self._tended_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop` is set.
+
+        Raises:
+            StoreUnavailable, PublishFailed, ConsumerLost: start anew, from the tail.
+        """
+        await self._find_position()
+        wait_s = _SHORTEST_WAIT_S
+        while not stop.is_set():
+            events = await self._store.read_log(self._published, _READ_PER_SLOT)
+            if events:
+                await self._publish(events)
+            if time.monotonic() - self._tended_at > _TEND_EVERY_S:
+                await self._tend()
+            if events:
+                wait_s = _SHORTEST_WAIT_S
+            elif not await self._doorbell.wait(wait_s):
+                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+        await self._tend()
+
+    async def _find_position(self) -> None:
+        hints = await self._positions.hints()
+        tails = await self._positions.tails(hints)
+        # Read after the tails: a slot whose tail is ahead even of this head is ahead for good.
+        heads = await self._store.heads()
+        self._published = {}
+        self._halted = set()
+        for slot, tail in tails.items():
+            published = hints[slot].published_seq if slot in hints else 0
+            if tail > heads[slot]:
+                self._halted.add(slot)
+                log.error("relay.halted", slot=slot, tail=tail, head=heads[slot])
+                continue
+            if tail < published:
+                RELAY_REPUBLISHED.inc(published - tail)
+                log.error("relay.log_lost", slot=slot, published=published, tail=tail)
+            self._published[slot] = tail
+        RELAY_HALTED.set(len(self._halted))
+
+    async def _publish(self, events: list[RecordedEvent]) -> None:
+        partitions = self._topics.partitions
+        headers = self._encoder.headers
+        records: dict[int, list[Outgoing]] = defaultdict(list)
+        published: dict[int, int] = {}
+        for event in events:
+            slot, slot_seq = event.slot, event.slot_seq
+            key = str(event.stream_id).encode()
+            records[partition_of(slot, partitions)].append(
+                (
+                    key,
+                    event.data.encode(),
+                    headers(
+                        slot,
+                        slot_seq,
+                        key,
+                        event.version,
+                        event.event_id,
+                        event.event_type,
+                        event.schema_version,
+                        event.metadata,
+                        event.occurred_at,
+                    ),
+                )
+            )
+            published[slot] = slot_seq
+        self._dirty |= await self._producer.publish(self._topics.events, records)
+        self._published |= published
+        RELAY_PUBLISHED.inc(len(events))
+
+    async def _tend(self) -> None:
+        """Once a second: see that we still lead, store the hints, measure the backlog."""
+        self._tended_at = time.monotonic()
+        await self._leadership.probe()
+        if self._dirty:
+            published = dict.fromkeys(self._halted, 0) | self._published
+            await self._positions.save(published, self._dirty)
+            self._dirty = {}
+        heads = await self._store.heads()
+        RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in self._published.items()))

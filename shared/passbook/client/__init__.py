@@ -1,0 +1,1 @@
+"""For other people's code: publish commands, await outcomes."""

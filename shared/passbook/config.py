@@ -1,0 +1,83 @@
+"""Settings, from the environment and nowhere else. Read once, by the wiring of each process."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from passbook.domain.slots import valid_partition_count
+from passbook.messaging.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, Topics
+
+
+class MissingSetting(RuntimeError):
+    """A variable that this process cannot do without is not set; the message names it."""
+
+
+class Settings(BaseSettings):
+    """Every `PASSBOOK_…` variable. A DSN may also come from the file that `…_DSN_FILE` names."""
+
+    model_config = SettingsConfigDict(env_prefix="PASSBOOK_", extra="ignore")
+
+    event_store_dsn: SecretStr | None = None
+    event_store_dsn_file: Path | None = None
+    read_model_dsn: SecretStr | None = None
+    read_model_dsn_file: Path | None = None
+    kafka_bootstrap: str | None = None
+    topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,100}$")] = DEFAULT_PREFIX
+    topic_partitions: int = DEFAULT_PARTITIONS
+    topic_replication: Annotated[int, Field(ge=1, le=7)] = 1
+    data_dir: Path = Path(".passbook")
+    cache_dir: Path | None = None
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, lt=65536)] = 0
+    allow_unsafe_durability: bool = False
+    """Let services run on a PostgreSQL whose settings can lose commits. For tests only."""
+
+    @field_validator("topic_partitions")
+    @classmethod
+    def _slots_stay_whole(cls, value: int) -> int:
+        if not valid_partition_count(value):
+            message = "must be a power of two up to 64"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _secrets_from_files(self) -> "Settings":
+        for name in ("event_store_dsn", "read_model_dsn"):
+            path: Path | None = getattr(self, f"{name}_file")
+            if path is not None and getattr(self, name) is None:
+                setattr(self, name, SecretStr(path.read_text("utf-8").strip()))
+        return self
+
+    @property
+    def event_store(self) -> str:
+        """The DSN of the event store."""
+        return _required(self.event_store_dsn, "PASSBOOK_EVENT_STORE_DSN")
+
+    @property
+    def read_model(self) -> str:
+        """The DSN of the read models; the event store's when there is no other."""
+        return _required(self.read_model_dsn or self.event_store_dsn, "PASSBOOK_READ_MODEL_DSN")
+
+    @property
+    def kafka(self) -> str:
+        """Kafka's bootstrap servers."""
+        if not self.kafka_bootstrap:
+            message = "PASSBOOK_KAFKA_BOOTSTRAP is not set"
+            raise MissingSetting(message)
+        return self.kafka_bootstrap
+
+    @property
+    def topics(self) -> Topics:
+        """The topics these settings name."""
+        return Topics(self.topic_prefix, self.topic_partitions)
+
+
+def _required(dsn: SecretStr | None, name: str) -> str:
+    if dsn is None:
+        message = f"{name} is not set"
+        raise MissingSetting(message)
+    return dsn.get_secret_value()

@@ -1,0 +1,83 @@
+"""The doorbell: tells whoever waits for new events not to wait for the next poll.
+
+A ring may be lost without harm, since every listener polls as well. It is sent from a connection
+of its own, never in the transaction that appends: NOTIFY takes a lock over the whole database at
+commit (measured: 35 to 80 percent of the appends' throughput).
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+
+_CHANNEL: Final = "passbook_events"
+_RING: Final = f"NOTIFY {_CHANNEL}"
+_PROBE: Final = "SELECT 1"
+# A lost ring costs a few milliseconds, so it need not wait for the disk.
+_SETTINGS: Final = {"synchronous_commit": "off", "application_name": "passbook-doorbell"}
+_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class Doorbell:
+    """Rings at once when it was quiet, and at most every `interval_s` under load."""
+
+    def __init__(self, dsn: str, *, interval_s: float = 0.005) -> None:
+        """Remember where to ring; `run` connects."""
+        self._dsn = dsn
+        self._interval_s = interval_s
+        self._pressed = asyncio.Event()
+
+    def ring(self) -> None:
+        """Ask for a ring; several at once are one."""
+        self._pressed.set()
+
+    async def run(self) -> None:
+        """Ring when asked to, until cancelled. Reconnects by itself; a failure only costs time."""
+        while True:
+            with suppress(*_FAILURES):
+                connection = await asyncpg.connect(self._dsn, server_settings=_SETTINGS, timeout=5)
+                try:
+                    while True:
+                        await self._pressed.wait()
+                        self._pressed.clear()
+                        await connection.execute(_RING, timeout=5)
+                        await asyncio.sleep(self._interval_s)
+                finally:
+                    connection.terminate()
+            await asyncio.sleep(1)
+
+
+class DoorbellListener:
+    """Wakes when somebody rang, or when it could have been missed."""
+
+    def __init__(self, dsn: str, *, probe_s: float = 15.0) -> None:
+        """Remember where to listen; `run` connects."""
+        self._dsn = dsn
+        self._probe_s = probe_s
+        self._rang = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True at the next ring, False after the timeout."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._rang.wait()
+        except TimeoutError:
+            return False
+        self._rang.clear()
+        return True
+
+    async def run(self) -> None:
+        """Listen until cancelled. A connection that died silently is noticed by a probe."""
+        while True:
+            with suppress(*_FAILURES):
+                connection = await asyncpg.connect(self._dsn, server_settings=_SETTINGS, timeout=5)
+                try:
+                    await connection.add_listener(_CHANNEL, lambda *_: self._rang.set())
+                    self._rang.set()
+                    while True:
+                        await asyncio.sleep(self._probe_s)
+                        await connection.execute(_PROBE, timeout=5)
+                finally:
+                    connection.terminate()
+            await asyncio.sleep(1)

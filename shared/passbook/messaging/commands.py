@@ -1,0 +1,284 @@
+"""Commands on the wire: what a sender writes, and the one place that decides whether we understand.
+
+Everything wrong is told apart here, before the domain sees it: `decode` returns either a
+`CommandMessage` or a `BadCommand` with a code and a reason, and never raises for what a sender can
+send.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Annotated, Any, Final, NamedTuple, NotRequired
+from uuid import UUID
+
+import orjson
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from typing_extensions import TypedDict  # the standard one does for pydantic from 3.12 on
+
+from passbook.domain.commands import (
+    CloseAccount,
+    Command,
+    DepositMoney,
+    FreezeAccount,
+    OpenAccount,
+    WithdrawMoney,
+)
+from passbook.domain.errors import MalformedValue
+from passbook.domain.money import parse_amount
+from passbook.domain.text import clean_name, clean_text
+from passbook.messaging.cloudevents import JSON, PASSED_ON, SPECVERSION, Header
+
+MALFORMED: Final = "malformed"
+UNSUPPORTED_COMMAND: Final = "unsupported_command"
+MAX_COMMAND_BYTES: Final = 64 * 1024
+SCHEMA_VERSION: Final = 1
+
+_UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_UUID_TEXT: Final = re.compile(_UUID[1:-1], re.ASCII | re.IGNORECASE)
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_REASON_LENGTH: Final = 300
+_HEADER_LENGTH: Final = 200
+
+
+class CommandMessage(NamedTuple):
+    """A command that was understood. `context` has those of `correlation_id`, `actor` and
+    `traceparent` that the sender gave. `request_hash` is equal for equal content.
+    """
+
+    command_id: UUID
+    command: Command
+    request_hash: bytes
+    context: dict[str, str]
+
+    @property
+    def account_id(self) -> UUID:
+        """The account it is about."""
+        return self.command.account_id
+
+
+class BadCommand(NamedTuple):
+    """A message that is no command. Without a `command_id` nobody can be told but the operator."""
+
+    command_id: UUID | None
+    account_id: UUID | None
+    code: str
+    reason: str
+    request_hash: bytes
+    context: dict[str, str]
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+
+
+def _string(parse: Callable[[str], Any]) -> PlainValidator:
+    """Accept a JSON string only, and what `parse` makes of it; numbers never reach Decimal."""
+
+    def validate(value: object) -> object:
+        if not isinstance(value, str):
+            message = "must be a JSON string"
+            raise ValueError(message)  # noqa: TRY004 - pydantic turns only ValueError into a report
+        return parse(value)
+
+    return PlainValidator(validate)
+
+
+_AccountId = Annotated[str, StringConstraints(pattern=_UUID)]
+_Amount = Annotated[Decimal, _string(parse_amount)]
+_Name = Annotated[str, _string(clean_name)]
+_Text = Annotated[str, _string(clean_text)]
+_Version = Annotated[int, Field(ge=0, lt=2**31)]
+_STRICT: Final = ConfigDict(strict=True, extra="forbid")
+
+
+class _Open(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    account_id: _AccountId
+    owner_name: _Name
+    initial_deposit: _Amount
+    expected_version: NotRequired[_Version]
+
+
+class _Move(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    account_id: _AccountId
+    amount: _Amount
+    reference: NotRequired[_Text]
+    expected_version: NotRequired[_Version]
+
+
+class _Freeze(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    account_id: _AccountId
+    reason: _Text
+    expected_version: NotRequired[_Version]
+
+
+class _Close(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    account_id: _AccountId
+    expected_version: NotRequired[_Version]
+
+
+def _adapter(
+    shape: type[Any], command: type[Command]
+) -> tuple[Callable[[bytes], dict[str, Any]], type[Command]]:
+    return TypeAdapter(shape).validate_json, command
+
+
+_COMMANDS: Final = {
+    b"bank.OpenAccount": _adapter(_Open, OpenAccount),
+    b"bank.DepositMoney": _adapter(_Move, DepositMoney),
+    b"bank.WithdrawMoney": _adapter(_Move, WithdrawMoney),
+    b"bank.FreezeAccount": _adapter(_Freeze, FreezeAccount),
+    b"bank.CloseAccount": _adapter(_Close, CloseAccount),
+}
+_VERSIONS: Final = (None, str(SCHEMA_VERSION).encode())
+
+
+def decode(
+    key: bytes | None, value: bytes | None, headers: Iterable[Header]
+) -> CommandMessage | BadCommand:
+    """Return what a record of the command topic asks for, or why it cannot be understood."""
+    found = dict(headers)
+    try:
+        command_id = _uuid_header(found.get("ce_id"))
+        command, request_hash = _command(key, value, found)
+        return CommandMessage(command_id, command, request_hash, _context(found))
+    except _Refused as refused:
+        return _bad_command(key, value, found, refused)
+
+
+def _command(
+    key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+) -> tuple[Command, bytes]:
+    kind = headers.get("ce_type", b"")
+    known = _COMMANDS.get(kind)
+    if known is None:
+        raise _Refused(UNSUPPORTED_COMMAND, f"ce_type: no such command: {_shown(kind)}")
+    version = headers.get("ce_schemaversion")
+    if version not in _VERSIONS:
+        raise _Refused(UNSUPPORTED_COMMAND, f"ce_schemaversion: unknown: {_shown(version)}")
+    if headers.get("ce_specversion") != SPECVERSION[1]:
+        raise _Refused(MALFORMED, "ce_specversion: must be 1.0")
+    if value is None or len(value) > MAX_COMMAND_BYTES:
+        size = "none" if value is None else f"{len(value)} bytes"
+        raise _Refused(MALFORMED, f"value: {size}, must be 1 to {MAX_COMMAND_BYTES} bytes")
+    validate, command_type = known
+    try:
+        fields = validate(value)
+    except ValidationError as error:
+        raise _Refused(MALFORMED, _describe(error)) from None
+    account = fields["account_id"]
+    if key is None or key.decode("ascii", "replace") != account:
+        raise _Refused(MALFORMED, f"key: {_shown(key)} is not the account_id {account}")
+    if headers.get("ce_subject", key) != key:
+        raise _Refused(
+            MALFORMED, f"ce_subject: {_shown(headers['ce_subject'])} is not the account_id"
+        )
+    request_hash = _hash(kind, orjson.dumps(fields, default=str, option=orjson.OPT_SORT_KEYS))
+    fields["account_id"] = UUID(account)
+    return command_type(**fields), request_hash
+
+
+def _bad_command(
+    key: bytes | None, value: bytes | None, headers: dict[str, bytes], refused: _Refused
+) -> BadCommand:
+    try:
+        command_id = _uuid_header(headers.get("ce_id"))
+    except _Refused:
+        command_id = None
+    try:
+        account_id = _uuid_header(key)
+    except _Refused:
+        account_id = None
+    try:
+        context = _context(headers)
+    except _Refused:
+        context = {}
+    raw = _hash(headers.get("ce_type", b""), b"\x00", value or b"")
+    reason = refused.reason[:_REASON_LENGTH]
+    return BadCommand(command_id, account_id, refused.code, reason, raw, context)
+
+
+def _uuid_header(value: bytes | None) -> UUID:
+    text = "" if value is None else value.decode("ascii", "replace")
+    if _UUID_TEXT.fullmatch(text) is None:
+        raise _Refused(MALFORMED, f"ce_id: must be a UUID, not {_shown(value)}")
+    return UUID(text)
+
+
+def _context(headers: dict[str, bytes]) -> dict[str, str]:
+    context = {}
+    for name, header in PASSED_ON:
+        raw = headers.get(header)
+        if raw is None:
+            continue
+        try:
+            text = clean_text(raw.decode())
+        except (UnicodeDecodeError, MalformedValue) as error:
+            raise _Refused(MALFORMED, f"{header}: {_printable(str(error))}") from None
+        # A broken trace is the tracer's problem, not the customer's (W3C Trace Context, 3.2.2).
+        if name != "traceparent" or _TRACEPARENT.fullmatch(text):
+            context[name] = text
+    return context
+
+
+def _describe(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    why = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"]
+    return _printable(f"{where or 'value'}: {why}")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _shown(value: bytes | None) -> str:
+    return "none" if value is None else ascii(value[:_HEADER_LENGTH].decode("utf-8", "replace"))
+
+
+def _hash(*parts: bytes) -> bytes:
+    return hashlib.blake2b(b"\x00".join(parts), digest_size=16).digest()
+
+
+def encode(  # noqa: PLR0913 - a sender may say this much
+    command: Command,
+    *,
+    command_id: UUID,
+    source: str,
+    time: str,
+    correlation_id: str | None = None,
+    actor: str | None = None,
+    traceparent: str | None = None,
+) -> tuple[bytes, bytes, list[Header]]:
+    """Return (key, value, headers) of the record that carries a command. `time` is RFC 3339."""
+    key = str(command.account_id).encode()
+    data = {
+        name: str(value) if isinstance(value, Decimal | UUID) else value
+        for name in type(command).__slots__
+        if (value := getattr(command, name)) is not None
+    }
+    headers = [
+        SPECVERSION,
+        ("ce_id", str(command_id).encode()),
+        ("ce_type", f"bank.{type(command).__name__}".encode()),
+        ("ce_source", source.encode()),
+        ("ce_subject", key),
+        ("ce_time", time.encode()),
+        JSON,
+    ]
+    given = {"correlation_id": correlation_id, "actor": actor, "traceparent": traceparent}
+    headers += [(header, text.encode()) for name, header in PASSED_ON if (text := given[name])]
+    return key, orjson.dumps(data), headers

@@ -1,0 +1,165 @@
+"""Consuming so that nothing is skipped: every default of the client that loses data is set."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
+
+Record = ConsumerRecord
+"""A record as aiokafka hands it out: topic, partition, offset, key, value, headers."""
+
+__all__ = ["Consumer", "ConsumerLost", "Record"]
+
+_FETCH_BYTES: Final = 2 * MAX_DEAD_LETTER_RECORD
+_SESSION_TIMEOUT_MS: Final = 30_000
+_STOP_TIMEOUT_S: Final = 5.0
+_COMMIT_EVERY_S: Final = 0.5
+
+
+class ConsumerLost(Exception):
+    """The broker no longer answers this consumer; start anew."""
+
+
+class Consumer:
+    """A member of a consumer group that commits only what it is told was processed.
+
+    Group membership decides who usually works on a partition, never who may: two members may see
+    the same record, and whatever is done with it must be fenced elsewhere.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a consumer needs to know
+        self,
+        bootstrap: str,
+        topic: str,
+        *,
+        group: str,
+        client_id: str,
+        max_records: int,
+        fetch_bytes: int = _FETCH_BYTES,
+    ) -> None:
+        """Remember where to connect; `start` does it."""
+        self.topic = topic
+        self._max_records = max_records
+        self._processed: dict[int, int] = {}
+        self._committed_at = 0.0
+        self._consumer = AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=bootstrap,
+            client_id=client_id,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            session_timeout_ms=_SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=300_000,
+            fetch_max_bytes=fetch_bytes,
+            max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
+            max_poll_records=max_records,
+        )
+
+    async def start(self) -> None:
+        """Join the group.
+
+        Raises:
+            ConsumerLost: no broker answers.
+        """
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            raise ConsumerLost(str(error)) from error
+
+    async def stop(self) -> None:
+        """Leave the group, within five seconds."""
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self._consumer.stop()
+        except TimeoutError:
+            return
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    def assigned(self) -> frozenset[int]:
+        """Return the partitions that this member works on now."""
+        return frozenset(partition.partition for partition in self._consumer.assignment())
+
+    async def poll(self, timeout_s: float) -> dict[int, list[Record]]:
+        """Return the next records by partition, each partition's in order; none after the timeout.
+
+        Raises:
+            ConsumerLost: the broker reported something that reading on cannot mend.
+        """
+        try:
+            batches = await self._consumer.getmany(
+                timeout_ms=int(timeout_s * 1000), max_records=self._max_records
+            )
+        except KafkaError as error:
+            raise ConsumerLost(str(error)) from error
+        return {partition.partition: records for partition, records in batches.items()}
+
+    async def caught_up(self, partitions: Iterable[int]) -> bool:
+        """Say whether everything that the broker has in these partitions was handed out."""
+        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+        try:
+            ends = await self._consumer.end_offsets(wanted)
+            return all([await self._consumer.position(part) >= ends[part] for part in wanted])
+        except (KafkaError, IllegalStateError):
+            return False
+
+    async def processed(self, next_offsets: Mapping[int, int]) -> None:
+        """Take note that everything before these offsets (partition → offset) is done with; the
+        group is told twice a second, because every commit is a request.
+
+        Raises:
+            ConsumerLost: the broker refused.
+        """
+        self._processed |= next_offsets
+        if time.monotonic() - self._committed_at > _COMMIT_EVERY_S:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Tell the group where it would start again.
+
+        Advisory. A commit that comes too late, after a rebalance, is not an error: whoever has the
+        partition now will see the records again and recognise them.
+        """
+        self._committed_at = time.monotonic()
+        processed, self._processed = self._processed, {}
+        offsets = {
+            TopicPartition(self.topic, partition): offset
+            for partition, offset in processed.items()
+            if TopicPartition(self.topic, partition) in self._consumer.assignment()
+        }
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError):
+            return
+        except KafkaError as error:
+            raise ConsumerLost(str(error)) from error
+
+
+def next_offsets(batches: Mapping[int, list[Record]]) -> dict[int, int]:
+    """Return partition → the offset after the last record of a poll."""
+    return {partition: records[-1].offset + 1 for partition, records in batches.items()}

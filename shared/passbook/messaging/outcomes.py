@@ -1,0 +1,83 @@
+"""Outcomes on the wire: the answer to every command that has a usable id."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from passbook.messaging.cloudevents import JSON, PASSED_ON, SOURCE, SPECVERSION, Header, format_time
+
+_NAMESPACE: Final = UUID("5f1ad1d3-6a3f-5a7e-9c39-0b6f5c1d2e4a").bytes
+_ACCEPTED: Final = ("ce_type", b"bank.CommandAccepted")
+_REJECTED: Final = ("ce_type", b"bank.CommandRejected")
+
+
+def outcome_id(command_id: UUID, variant: str = "") -> str:
+    """Return the id of a command's outcome: always the same for the same command.
+
+    `variant` tells an answer that is not *the* outcome from it: a conflict over the id.
+    """
+    digest = bytearray(hashlib.sha1(_NAMESPACE + command_id.bytes + variant.encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def document(  # noqa: PLR0913 - the fields of an outcome
+    command_id: UUID,
+    account_id: UUID | None,
+    version: int,
+    event_ids: tuple[UUID, ...],
+    error_code: str | None,
+    error_message: str | None,
+) -> dict[str, object]:
+    """Return the outcome as it is published and shown."""
+    return {
+        "command_id": str(command_id),
+        "account_id": None if account_id is None else str(account_id),
+        "outcome": "accepted" if error_code is None else "rejected",
+        "version": version,
+        "events": [str(event_id) for event_id in event_ids],
+        "error": None if error_code is None else {"code": error_code, "message": error_message},
+    }
+
+
+def encode(
+    outcome: Mapping[str, object],
+    *,
+    ce_id: str,
+    decided_at: bytes,
+    context: Mapping[str, str],
+) -> tuple[bytes | None, bytes, list[Header]]:
+    """Return (key, value, headers) of the record that carries an outcome `document`.
+
+    `decided_at` is RFC 3339; `context` what the command's sender asked to be passed on.
+    """
+    account = outcome["account_id"]
+    key = account.encode() if isinstance(account, str) else None
+    headers = [
+        SPECVERSION,
+        ("ce_id", ce_id.encode()),
+        _REJECTED if outcome["error"] else _ACCEPTED,
+        SOURCE,
+        ("ce_time", decided_at),
+        JSON,
+        ("ce_version", b"%d" % outcome["version"]),
+        ("ce_commandid", str(outcome["command_id"]).encode()),
+    ]
+    if key is not None:
+        headers.append(("ce_subject", key))
+    if context:
+        headers += [
+            (header, context[name].encode()) for name, header in PASSED_ON if name in context
+        ]
+    return key, orjson.dumps(outcome), headers
+
+
+def format_decided_at(moment: datetime) -> bytes:
+    """Return a decision time as the header wants it."""
+    return format_time(moment).encode()

@@ -1,0 +1,177 @@
+"""The topics, as code: created by `passbook topics apply`, compared at every start."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from passbook.domain.slots import valid_partition_count
+
+DEFAULT_PREFIX: Final = "bank."
+DEFAULT_PARTITIONS: Final = 16
+PROJECTIONS: Final = ("balance", "audit")
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+MAX_COMMAND_RECORD: Final = 4 * 1024 * 1024
+"""Bytes of a record that the command topic takes: a huge command is refused with an outcome and a
+dead letter, not by a broker whose error its sender may overlook."""
+MAX_DEAD_LETTER_RECORD: Final = MAX_COMMAND_RECORD + 64 * 1024
+
+
+class TopicMismatch(RuntimeError):
+    """The broker's topics are not the ones this code needs; the message lists the differences."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic and the settings that matter for correctness."""
+
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of all topics, for one prefix and one number of partitions."""
+
+    prefix: str = DEFAULT_PREFIX
+    partitions: int = DEFAULT_PARTITIONS
+
+    def __post_init__(self) -> None:
+        """Refuse a number of partitions that would split a slot."""
+        if not valid_partition_count(self.partitions):
+            message = f"partitions must be a power of two up to 64, not {self.partitions}"
+            raise ValueError(message)
+
+    @property
+    def commands(self) -> str:
+        """Commands, keyed by account."""
+        return self.prefix + "commands"
+
+    @property
+    def events(self) -> str:
+        """The log, kept for ever."""
+        return self.prefix + "events"
+
+    @property
+    def outcomes(self) -> str:
+        """What was decided on each command."""
+        return self.prefix + "outcomes"
+
+    @property
+    def commands_dlq(self) -> str:
+        """Commands that could not be understood."""
+        return self.prefix + "commands.dlq"
+
+    def events_dlq(self, projection: str) -> str:
+        """Events that a projection could not apply."""
+        return f"{self.prefix}events.{projection}.dlq"
+
+    def specs(self) -> list[TopicSpec]:
+        """Return every topic with its settings."""
+        week, quarter = str(7 * _DAY_MS), str(90 * _DAY_MS)
+        large = str(MAX_DEAD_LETTER_RECORD)
+        letters = {"retention.ms": quarter, "max.message.bytes": large}
+        return [
+            TopicSpec(name, self.partitions, {"cleanup.policy": "delete", **config})
+            for name, config in (
+                (
+                    self.commands,
+                    {"retention.ms": week, "max.message.bytes": str(MAX_COMMAND_RECORD)},
+                ),
+                (self.events, {"retention.ms": "-1", "retention.bytes": "-1"}),
+                (self.outcomes, {"retention.ms": week}),
+                (self.commands_dlq, letters),
+                *((self.events_dlq(projection), letters) for projection in PROJECTIONS),
+            )
+        ]
+
+
+async def missing_topics(admin: AIOKafkaAdminClient, topics: Topics) -> list[TopicSpec]:
+    """Return the topics the broker does not have.
+
+    Raises:
+        TopicMismatch: one exists with other partitions or settings than `Topics.specs` says.
+    """
+    specs = topics.specs()
+    known = {
+        description["topic"]: description
+        for description in await admin.describe_topics([spec.name for spec in specs])
+        if not description["error_code"]
+    }
+    present = [spec for spec in specs if spec.name in known]
+    differences = [
+        f"{spec.name}: {found} partitions, expected {spec.partitions}"
+        for spec in present
+        if (found := len(known[spec.name]["partitions"])) != spec.partitions
+    ]
+    differences += await _config_differences(admin, present)
+    if differences:
+        raise TopicMismatch("; ".join(differences))
+    return [spec for spec in specs if spec.name not in known]
+
+
+async def apply_topics(
+    admin: AIOKafkaAdminClient, topics: Topics, *, replication_factor: int = 1
+) -> list[TopicSpec]:
+    """Create the topics that are missing and return them.
+
+    Raises:
+        TopicMismatch: see `missing_topics`.
+        KafkaError: the broker refused to create one.
+    """
+    missing = await missing_topics(admin, topics)
+    if not missing:
+        return []
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                spec.name,
+                num_partitions=spec.partitions,
+                replication_factor=replication_factor,
+                topic_configs=spec.config,
+            )
+            for spec in missing
+        ]
+    )
+    for topic, code, *rest in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            message = f"{topic}: {rest[0] if rest else error.__name__}"
+            raise KafkaError(message)
+    return missing
+
+
+async def check_topics(admin: AIOKafkaAdminClient, topics: Topics) -> None:
+    """Return if every topic is there as it should be.
+
+    Raises:
+        TopicMismatch: with what to do about it.
+    """
+    missing = await missing_topics(admin, topics)
+    if missing:
+        names = ", ".join(spec.name for spec in missing)
+        message = f"missing topics: {names}; create them with `passbook topics apply`"
+        raise TopicMismatch(message)
+
+
+async def _config_differences(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> list[str]:
+    if not specs:
+        return []
+    responses = await admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, spec.name) for spec in specs]
+    )
+    actual = {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for response in responses
+        for resource in response.resources
+    }
+    return [
+        f"{spec.name}: {key} is {actual[spec.name].get(key)}, expected {value}"
+        for spec in specs
+        for key, value in spec.config.items()
+        if actual[spec.name].get(key) != value
+    ]

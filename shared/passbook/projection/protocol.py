@@ -1,0 +1,77 @@
+"""What a read model has to say about itself; everything else is the runtime's."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import asyncpg
+
+from passbook.messaging.events import PublishedEvent
+from passbook.migrations import Migration, load_migrations
+from passbook.service import PartStopped
+
+
+class CannotApply(Exception):
+    """The events of a batch do not fit the rows they should change. The runtime finds out whose."""
+
+
+class ProjectionStopped(PartStopped):
+    """The projection must not go on by itself; the message says what an operator has to do."""
+
+
+class Projection(Protocol):
+    """A read model. `apply` is called inside the transaction that moves the positions."""
+
+    @property
+    def name(self) -> str:
+        """Short and stable: it keys positions, metrics and topics."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Changes whenever `ddl` or the meaning of the rows does."""
+        ...
+
+    @property
+    def ddl(self) -> str:
+        """Creates the tables and grants of this version."""
+        ...
+
+    @property
+    def parks(self) -> bool:
+        """Whether an account may be left out while the others go on. False where every event must
+        be there, in order.
+        """
+        ...
+
+    async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:
+        """Change the read model by `events`: each slot's are the next ones, in order.
+
+        Raises:
+            CannotApply, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError: they do not
+                fit.
+            UnknownEventType, UnknownSchemaVersion: this code is too old for them.
+        """
+        ...
+
+
+_INSTALL = """
+INSERT INTO projections.installed (projection, version) VALUES ('{name}', {version})
+    ON CONFLICT (projection) DO UPDATE SET version = excluded.version;
+INSERT INTO projections.positions (projection, slot) SELECT '{name}', generate_series(0, 63)
+    ON CONFLICT DO NOTHING;
+"""
+
+
+def projection_migrations(*projections: Projection) -> list[Migration]:
+    """Return the scripts for the runtime's own tables and for those of `projections`."""
+    scripts = load_migrations("projections", "passbook.projection")
+    scripts += [
+        Migration(
+            f"projection {projection.name}",
+            projection.version,
+            projection.name,
+            projection.ddl + _INSTALL.format(name=projection.name, version=projection.version),
+        )
+        for projection in projections
+    ]
+    return scripts

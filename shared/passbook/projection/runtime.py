@@ -1,0 +1,301 @@
+"""The runtime of every projection: only the next number, all of them, in one transaction.
+
+Kafka delivers at least once and not always everything: a group's offsets can be lost or reset, a
+record can be read twice, two instances can work on one partition for a while. None of that reaches
+a projection. A number at or below the position is a duplicate and is skipped; a number further on
+means that something is missing, and it is fetched from the event store; and the transaction that
+changes the rows moves the position from where this instance started, or changes nothing.
+
+So any start offset is right, nothing has to happen in a rebalance, and Kafka's own offsets are
+committed only as a start position and for the tools that measure lag.
+"""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import asyncpg
+import structlog
+
+from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
+from passbook.domain.slots import SLOT_COUNT, partition_of
+from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.store import EventStore
+from passbook.messaging.consumer import Consumer, Record, next_offsets
+from passbook.messaging.dead_letters import DeadLetterOffice
+from passbook.messaging.events import ForeignRecord, PublishedEvent, decode
+from passbook.projection.positions import Fenced, Positions
+from passbook.projection.protocol import CannotApply, Projection, ProjectionStopped
+from passbook.projection.recorded import from_recorded
+from passbook.telemetry import (
+    PROJECTION_APPLIED,
+    PROJECTION_DUPLICATES,
+    PROJECTION_FENCED,
+    PROJECTION_GAPS,
+    PROJECTION_LAG,
+    PROJECTION_PARKED,
+)
+
+_POLL_S: Final = 0.5
+_TEND_EVERY_S: Final = 2.0
+_READ_LIMIT: Final = 1000
+_MOST_PARKED: Final = 100
+_FENCED_ATTEMPTS: Final = 10
+_APPLY_TIMEOUT_S: Final = 60.0
+_MISFITS: Final = (CannotApply, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+Apply = Callable[[asyncpg.Connection, Sequence[PublishedEvent]], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class ProjectionRuntime:
+    """Keeps one projection up to date with the slots of the partitions that Kafka assigns."""
+
+    def __init__(  # noqa: PLR0913 - the wiring hands over every collaborator
+        self,
+        projection: Projection,
+        pool: asyncpg.Pool,
+        store: EventStore,
+        consumer: Consumer,
+        office: DeadLetterOffice,
+        partitions: int,
+    ) -> None:
+        """Take the collaborators. `pool` is on the database of the read model."""
+        self._projection = projection
+        self._positions = Positions(projection.name)
+        self._pool = pool
+        self._store = store
+        self._consumer = consumer
+        self._office = office
+        self._partitions = partitions
+        self._at: dict[int, int] = {}
+        self._parked: set[str] = set()
+        self._tended_at = 0.0
+        self._tended: dict[int, int] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Apply events until `stop` is set.
+
+        Raises:
+            StoreUnavailable, ConsumerLost, PublishFailed: nothing is lost; run anew.
+            ProjectionStopped: going on would lose something; the message says what to do.
+        """
+        await self._reload()
+        while not stop.is_set():
+            batches = await self._consumer.poll(_POLL_S)
+            if batches:
+                await self._take(batches)
+                await self._consumer.processed(next_offsets(batches))
+            if time.monotonic() - self._tended_at > _TEND_EVERY_S:
+                await self._tend()
+        await self._consumer.flush()
+
+    async def _take(self, batches: Mapping[int, Sequence[Record]]) -> None:
+        by_slot: dict[int, list[PublishedEvent]] = defaultdict(list)
+        for records in batches.values():
+            for record in records:
+                try:
+                    event = decode(record.key, record.value, record.headers)
+                except ForeignRecord as error:
+                    log.warning("record.foreign", **_place(record), error=str(error))
+                    await self._office.send(record, str(error))
+                else:
+                    by_slot[event.slot].append(event)
+        await self.apply(by_slot)
+
+    async def apply(self, by_slot: Mapping[int, Sequence[PublishedEvent]]) -> None:
+        """Apply what is new in `by_slot` (slot → events in the order they came).
+
+        Raises:
+            StoreUnavailable, ProjectionStopped: see `run`.
+        """
+        for _ in range(_FENCED_ATTEMPTS):
+            events: list[PublishedEvent] = []
+            reached: dict[int, int] = {}
+            for slot, arrived in by_slot.items():
+                fresh = await self._fresh(slot, arrived)
+                if fresh:
+                    reached[slot] = fresh[-1].slot_seq
+                    events += fresh
+            if not events:
+                return
+            try:
+                await self._commit(events, reached)
+            except Fenced:
+                PROJECTION_FENCED.labels(self._projection.name).inc()
+                log.info("projection.fenced", projection=self._projection.name)
+                await self._reload()
+            else:
+                self._at |= reached
+                PROJECTION_APPLIED.labels(self._projection.name).inc(len(events))
+                return
+        message = "another instance keeps overtaking this one"
+        raise StoreUnavailable(message)
+
+    async def _fresh(self, slot: int, arrived: Sequence[PublishedEvent]) -> list[PublishedEvent]:
+        """Return the events of a slot from its position on, without duplicates or gaps."""
+        at = self._at[slot]
+        fresh: list[PublishedEvent] = []
+        duplicates = 0
+        for event in arrived:
+            if event.slot_seq == at + 1:
+                fresh.append(event)
+                at += 1
+            elif event.slot_seq <= at:
+                duplicates += 1
+            else:
+                missing = await self._fetch(slot, at, event.slot_seq - 1)
+                fresh += missing
+                fresh.append(event)
+                at = event.slot_seq
+        if duplicates:
+            PROJECTION_DUPLICATES.labels(self._projection.name).inc(duplicates)
+        return fresh
+
+    async def _fetch(self, slot: int, after: int, up_to: int) -> list[PublishedEvent]:
+        """Read from the event store what Kafka did not deliver."""
+        log.warning(
+            "projection.gap",
+            projection=self._projection.name,
+            slot=slot,
+            expected=after + 1,
+            found=up_to + 1,
+        )
+        PROJECTION_GAPS.labels(self._projection.name).inc(up_to - after)
+        events: list[PublishedEvent] = []
+        while after < up_to:
+            rows = await self._store.read_slot(slot, after, min(_READ_LIMIT, up_to - after))
+            if not rows:
+                message = (
+                    f"slot {slot}: Kafka has number {up_to + 1}, the event store ends at {after}"
+                )
+                raise ProjectionStopped(message)
+            events += [from_recorded(row) for row in rows]
+            after = rows[-1].slot_seq
+        return events
+
+    async def _commit(self, events: Sequence[PublishedEvent], reached: Mapping[int, int]) -> None:
+        try:
+            await self._transact(self._projection.apply, events, reached)
+        except _MISFITS as error:
+            if not self._projection.parks:
+                raise ProjectionStopped(str(error)) from error
+            await self._transact(self._apply_by_account, events, reached)
+
+    async def _transact(
+        self, apply: Apply, events: Sequence[PublishedEvent], reached: Mapping[int, int]
+    ) -> None:
+        """Move the positions and apply the events, in one transaction."""
+        expected = {slot: self._at[slot] for slot in reached}
+        try:
+            async with (
+                asyncio.timeout(_APPLY_TIMEOUT_S),
+                self._pool.acquire() as connection,
+                connection.transaction(),
+            ):
+                await self._positions.advance(connection, expected, reached)
+                if self._parked:
+                    events = await self._without_parked(connection, events)
+                await apply(connection, events)
+        except (UnknownEventType, UnknownSchemaVersion) as error:
+            raise ProjectionStopped(str(error)) from error
+        except _MISFITS:
+            raise
+        except _FAILURES as error:
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+    async def _without_parked(
+        self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]
+    ) -> list[PublishedEvent]:
+        left_out = Counter(e.account_id for e in events if e.account_id in self._parked)
+        if left_out:
+            await self._positions.count(connection, list(left_out), list(left_out.values()))
+        return [event for event in events if event.account_id not in self._parked]
+
+    async def _apply_by_account(
+        self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]
+    ) -> None:
+        """Something in a batch does not fit: find the accounts, park them, apply the others."""
+        by_account: dict[str, list[PublishedEvent]] = defaultdict(list)
+        for event in events:
+            by_account[event.account_id].append(event)
+        for account_id, history in by_account.items():
+            try:
+                async with connection.transaction():
+                    await self._projection.apply(connection, history)
+            except _MISFITS as error:
+                await self._park(connection, account_id, history, str(error))
+
+    async def _park(
+        self,
+        connection: asyncpg.Connection,
+        account_id: str,
+        history: Sequence[PublishedEvent],
+        reason: str,
+    ) -> None:
+        if len(self._parked) >= _MOST_PARKED:
+            message = (
+                f"{len(self._parked)} accounts are parked already and {account_id} does not fit "
+                f"either ({reason}): this is no single account's problem; rebuild the projection"
+            )
+            raise ProjectionStopped(message)
+        log.error(
+            "projection.parked",
+            projection=self._projection.name,
+            account_id=account_id,
+            reason=reason,
+        )
+        first = history[0]
+        await self._positions.park(
+            connection, account_id, first.slot, first.slot_seq, reason, len(history)
+        )
+        self._parked.add(account_id)
+        PROJECTION_PARKED.labels(self._projection.name).set(len(self._parked))
+
+    async def _reload(self) -> None:
+        try:
+            async with asyncio.timeout(_APPLY_TIMEOUT_S), self._pool.acquire() as connection:
+                self._at = await self._positions.load(connection)
+                self._parked = await self._positions.parked(connection)
+        except _FAILURES as error:
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
+        PROJECTION_PARKED.labels(self._projection.name).set(len(self._parked))
+
+    async def _tend(self) -> None:
+        """Every two seconds: measure the lag, and look after slots that stand still although the
+        relay has published more, because Kafka will never deliver what lies before the offset at
+        which this group started.
+        """
+        self._tended_at = time.monotonic()
+        partitions = self._consumer.assigned()
+        mine = [
+            slot for slot in range(SLOT_COUNT) if partition_of(slot, self._partitions) in partitions
+        ]
+        heads = await self._store.heads()
+        PROJECTION_LAG.labels(self._projection.name).set(
+            sum(max(0, heads[slot] - self._at[slot]) for slot in mine)
+        )
+        published = await self._store.published()
+        still = [
+            slot
+            for slot in mine
+            if self._at[slot] < published.get(slot, 0) and self._tended.get(slot) == self._at[slot]
+        ]
+        self._tended = dict(self._at)
+        if still:
+            # Perhaps another instance has moved them on.
+            await self._reload()
+        for slot in still:
+            while self._at[slot] < published[slot] and await self._consumer.caught_up(
+                [partition_of(slot, self._partitions)]
+            ):
+                up_to = min(published[slot], self._at[slot] + _READ_LIMIT)
+                await self.apply({slot: await self._fetch(slot, self._at[slot], up_to)})
+
+
+def _place(record: Record) -> dict[str, object]:
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}

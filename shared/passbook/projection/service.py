@@ -1,0 +1,78 @@
+"""A projector as a process: the same wiring for every projection."""
+
+import asyncio
+
+import asyncpg
+
+from passbook.config import Settings
+from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.postgres import PostgresEventStore
+from passbook.eventstore.preflight import check_durability, check_event_store, check_migrated
+from passbook.messaging.consumer import Consumer
+from passbook.messaging.dead_letters import DeadLetterOffice
+from passbook.projection.positions import Positions
+from passbook.projection.protocol import Projection, projection_migrations
+from passbook.projection.runtime import ProjectionRuntime
+from passbook.service import Health, check_kafka, database_pool, run_service
+
+_POLL_RECORDS = 2000
+
+
+def run_projector(name: str, projection: Projection, settings: Settings) -> int:
+    """Run a projection as the service `name` until SIGTERM; return the exit code."""
+
+    async def session(stop: asyncio.Event, health: Health) -> None:
+        topics = settings.topics
+        await check_kafka(settings)
+        async with (
+            database_pool(settings.event_store, name) as events,
+            database_pool(settings.read_model, name) as rows,
+        ):
+            await _preflight(projection, settings, events, rows)
+            async with (
+                DeadLetterOffice(
+                    settings.kafka, topics.events_dlq(projection.name), client_id=name
+                ) as office,
+                Consumer(
+                    settings.kafka,
+                    topics.events,
+                    group=topics.prefix + name,
+                    client_id=name,
+                    max_records=_POLL_RECORDS,
+                ) as consumer,
+            ):
+                runtime = ProjectionRuntime(
+                    projection,
+                    rows,
+                    PostgresEventStore(events),
+                    consumer,
+                    office,
+                    topics.partitions,
+                )
+                health.ready()
+                await runtime.run(stop)
+
+    return run_service(name, settings, session)
+
+
+async def _preflight(
+    projection: Projection, settings: Settings, events: asyncpg.Pool, rows: asyncpg.Pool
+) -> None:
+    """Return if both databases fit each other and this code.
+
+    Raises:
+        StoreMismatch: they do not; the message says what to do.
+        StoreUnavailable: one does not answer.
+    """
+    unsafe = settings.allow_unsafe_durability
+    try:
+        async with events.acquire() as connection:
+            environment_id = await check_event_store(connection, allow_unsafe=unsafe)
+        async with rows.acquire() as connection:
+            if not unsafe:
+                await check_durability(connection)
+            await check_migrated(connection, projection_migrations(projection))
+            positions = Positions(projection.name)
+            await positions.claim(connection, environment_id, projection.version)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise StoreUnavailable(str(error)) from error

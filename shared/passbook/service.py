@@ -1,0 +1,272 @@
+"""What every service process does besides its work: start, say how it is, retry, stop in order.
+
+    `/livez`    200 while the event loop turns
+    `/readyz`   200 while the service works; 503 with the reason otherwise
+    `/metrics`  Prometheus
+
+Exit codes: 0 after SIGTERM or SIGINT, 78 when the configuration is refused (do not restart before
+it is mended), 1 for a bug.
+"""
+
+import asyncio
+import gc
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import asyncpg
+import structlog
+import uvloop
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from prometheus_client import make_wsgi_app
+
+from passbook.config import MissingSetting, Settings
+from passbook.eventstore.errors import StoreMismatch, StoreUnavailable
+from passbook.eventstore.pool import open_pool
+from passbook.eventstore.preflight import check_event_store
+from passbook.messaging.consumer import ConsumerLost
+from passbook.messaging.producer import PublishFailed
+from passbook.messaging.topics import TopicMismatch, check_topics
+from passbook.telemetry import LOOP_LAG, configure_logging
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+EXIT_CONFIGURATION: Final = 78
+STOP_TIMEOUT_S: Final = 8.0
+_CLOSE_TIMEOUT_S: Final = 5.0
+_ALIVE_S: Final = 15.0
+_BEAT_S: Final = 0.5
+_FIRST_RETRY_S: Final = 0.2
+_LAST_RETRY_S: Final = 5.0
+
+
+class PartStopped(Exception):
+    """The part must not go on with what it has; the message says what an operator has to do."""
+
+
+UNAVAILABLE: Final = (StoreUnavailable, ConsumerLost, PublishFailed, PartStopped)
+"""A server does not answer, or what it says is in doubt. The session that met it ends and a new one
+starts, with backoff: it goes on by itself when the cause is gone."""
+REFUSED: Final = (StoreMismatch, TopicMismatch, MissingSetting)
+"""The configuration is wrong; trying again does not help."""
+
+log = structlog.get_logger()
+
+
+class Health:
+    """What the probes are told. Written by the event loop, read by the probes' thread."""
+
+    def __init__(self) -> None:
+        """Start alive and not ready."""
+        self.reason = "starting"
+        self._beat = time.monotonic()
+
+    def ready(self) -> None:
+        """Say that the service does its work."""
+        if self.reason:
+            log.info("service.ready")
+        self.reason = ""
+
+    def not_ready(self, reason: str) -> None:
+        """Say that it does not, and why."""
+        self.reason = reason
+
+    @property
+    def alive(self) -> bool:
+        """Whether the event loop has turned lately."""
+        return time.monotonic() - self._beat < _ALIVE_S
+
+    async def beat(self) -> None:
+        """Show that the loop turns, and measure how late it is, until cancelled."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_BEAT_S)
+            self._beat = time.monotonic()
+            LOOP_LAG.set(max(0.0, self._beat - before - _BEAT_S))
+
+
+Session = Callable[[asyncio.Event, Health], Awaitable[None]]
+"""Opens what it needs, works until the event is set, and closes everything. It may be called
+again after it raised one of `UNAVAILABLE`, and must lose nothing by that."""
+
+
+def run_service(name: str, settings: Settings, session: Session) -> int:
+    """Run a service until it is told to stop; return the exit code of the process."""
+    configure_logging(service=name, log_format=settings.log_format, level=settings.log_level)
+    health = Health()
+    server = _serve_probes(settings.metrics_host, settings.metrics_port, health)
+    log.info("service.started", metrics_port=server.server_port)
+    # What is loaded by now stays; the young generation is sized for batches of thousands.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        return uvloop.run(_run(health, session))
+    finally:
+        server.shutdown()
+        log.info("service.stopped")
+
+
+async def _run(health: Health, session: Session) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    work = asyncio.create_task(_sessions(stop, health, session))
+    stopping = asyncio.create_task(stop.wait())
+    async with alongside(health.beat()):
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            health.not_ready("stopping")
+            log.info("service.stopping")
+            await asyncio.wait({work}, timeout=STOP_TIMEOUT_S)
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work}, timeout=1)
+            return 1
+        stopping.cancel()
+        return await work
+
+
+async def _sessions(stop: asyncio.Event, health: Health, session: Session) -> int:
+    retry_s = _FIRST_RETRY_S
+    while not stop.is_set():
+        started = time.monotonic()
+        try:
+            await session(stop, health)
+        except REFUSED as error:
+            log.error("service.refused", error=str(error))  # noqa: TRY400 - the reason is enough
+            return EXIT_CONFIGURATION
+        except UNAVAILABLE as error:
+            if time.monotonic() - started > _LAST_RETRY_S:
+                retry_s = _FIRST_RETRY_S
+            pause_s = retry_s * random.uniform(0.5, 1.0)
+            health.not_ready(str(error))
+            log.warning("service.unavailable", error=str(error), retry_s=round(pause_s, 2))
+            retry_s = min(retry_s * 2, _LAST_RETRY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause_s)
+    return 0
+
+
+@asynccontextmanager
+async def alongside(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run background work for as long as the block; it is cancelled and awaited at the end."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def event_store_pool(settings: Settings, application: str) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool on an event store that passed its preflight.
+
+    Raises:
+        StoreMismatch: it did not pass.
+        StoreUnavailable: it does not answer.
+    """
+    async with database_pool(settings.event_store, application) as pool:
+        async with pool.acquire() as connection:
+            await check_event_store(connection, allow_unsafe=settings.allow_unsafe_durability)
+        yield pool
+
+
+@asynccontextmanager
+async def database_pool(dsn: str, application: str) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool, and close it within a bounded time.
+
+    Raises:
+        StoreUnavailable: the database does not answer, or refuses the login.
+    """
+    try:
+        pool = await open_pool(dsn, application=application)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        message = f"PostgreSQL: {error or type(error).__name__}"
+        raise StoreUnavailable(message) from error
+    try:
+        yield pool
+    finally:
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+@asynccontextmanager
+async def kafka_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Open an admin client.
+
+    Raises:
+        ConsumerLost: no broker answers.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        yield admin
+    except KafkaError as error:
+        message = f"Kafka: {error}"
+        raise ConsumerLost(message) from error
+    finally:
+        await admin.close()
+
+
+async def check_kafka(settings: Settings) -> None:
+    """Return if the broker has the topics as this code needs them.
+
+    Raises:
+        TopicMismatch: it has not.
+        ConsumerLost: no broker answers.
+    """
+    async with kafka_admin(settings.kafka) as admin:
+        await check_topics(admin, settings.topics)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = 5
+
+    def log_message(self, *_arguments: object) -> None:
+        """Probes come every few seconds; nobody wants to read that."""
+
+
+def _serve_probes(host: str, port: int, health: Health) -> WSGIServer:
+    metrics = make_wsgi_app()
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                return metrics(environ, start_response)
+            case "/livez":
+                problem = "" if health.alive else "the event loop stands still"
+            case "/readyz":
+                problem = health.reason
+            case _:
+                start_response("404 Not Found", [("Content-Type", "text/plain")])
+                return [b"not found\n"]
+        status = "503 Service Unavailable" if problem else "200 OK"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{problem or 'ok'}\n".encode()]
+
+    try:
+        server = make_server(host, port, answer, server_class=_Server, handler_class=_QuietHandler)
+    except OSError as error:
+        sys.exit(f"cannot listen on {host}:{port}: {error}")
+    threading.Thread(target=server.serve_forever, daemon=True, name="probes").start()
+    return server

@@ -1,0 +1,135 @@
+"""Logs and metrics: what every service says about itself.
+
+Log events, one JSON object a line (or a readable line on a terminal), on stderr. Common keys:
+`event`, `level`, `timestamp`, `service`. Names and amounts are never logged.
+
+    service.started        service.ready          service.stopping       service.stopped
+    service.unavailable    error, retry_s         a server does not answer; trying again
+    service.refused        error                  configuration; exits with 78
+    command.malformed      partition, offset, command_id, code
+    command.conflict       command_id             an id came again with other content
+    append.retried         reason, commands       the batch is decided again, slot by slot
+    relay.leading          relay.standby
+    relay.log_lost         slot, published, tail  Kafka lost records; published again
+    relay.halted           slot, tail, head       the store is behind Kafka; needs an operator
+    projection.gap         projection, slot, expected, found   fetched from the store
+    projection.fenced      projection             another instance moved on; reloaded
+    projection.parked      projection, account_id, reason
+    record.foreign         topic, partition, offset
+
+Metrics, all with the prefix `passbook_`:
+
+    commands_decided_total{outcome}      accepted, rejected, or the code of a bad command
+    commands_duplicate_total             answered from the stored outcome
+    append_seconds                       one append to the event store, histogram
+    append_retries_total{reason}
+    dead_letters_total{topic}
+    relay_published_total                relay_backlog_events        relay_leading
+    relay_republished_total              relay_halted_slots
+    projection_applied_total{projection} projection_lag_events{projection}
+    projection_duplicates_total{projection}    projection_gaps_total{projection}
+    projection_fenced_total{projection}        projection_parked{projection}
+    loop_lag_seconds                     how late the event loop runs, gauge
+"""
+
+import logging
+import sys
+from typing import Final, Literal
+
+import orjson
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+COMMANDS_DECIDED: Final = Counter(
+    "passbook_commands_decided", "Commands decided, by outcome.", ["outcome"]
+)
+COMMANDS_DUPLICATE: Final = Counter(
+    "passbook_commands_duplicate", "Commands answered from their stored outcome."
+)
+APPEND_SECONDS: Final = Histogram(
+    "passbook_append_seconds", "One append to the event store.", buckets=_SECONDS
+)
+APPEND_RETRIES: Final = Counter(
+    "passbook_append_retries", "Batches that had to be decided again.", ["reason"]
+)
+DEAD_LETTERS: Final = Counter(
+    "passbook_dead_letters", "Records copied to a dead-letter topic.", ["topic"]
+)
+RELAY_PUBLISHED: Final = Counter("passbook_relay_published", "Events acknowledged by Kafka.")
+RELAY_REPUBLISHED: Final = Counter(
+    "passbook_relay_republished", "Events published again because Kafka had lost them."
+)
+RELAY_BACKLOG: Final = Gauge("passbook_relay_backlog_events", "Events stored but not published.")
+RELAY_LEADING: Final = Gauge("passbook_relay_leading", "1 in the relay that publishes.")
+RELAY_HALTED: Final = Gauge(
+    "passbook_relay_halted_slots", "Slots whose log in Kafka is ahead of the store."
+)
+PROJECTION_APPLIED: Final = Counter(
+    "passbook_projection_applied", "Events applied to a read model.", ["projection"]
+)
+PROJECTION_LAG: Final = Gauge(
+    "passbook_projection_lag_events", "Events of the assigned slots not applied.", ["projection"]
+)
+PROJECTION_DUPLICATES: Final = Counter(
+    "passbook_projection_duplicates", "Events recognised as applied before.", ["projection"]
+)
+PROJECTION_GAPS: Final = Counter(
+    "passbook_projection_gaps", "Events that Kafka did not deliver.", ["projection"]
+)
+PROJECTION_FENCED: Final = Counter(
+    "passbook_projection_fenced", "Batches that another instance had overtaken.", ["projection"]
+)
+PROJECTION_PARKED: Final = Gauge(
+    "passbook_projection_parked", "Accounts that a projection cannot apply.", ["projection"]
+)
+LOOP_LAG: Final = Gauge("passbook_loop_lag_seconds", "How late the event loop runs.")
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure_logging(
+    *,
+    service: str,
+    log_format: Literal["auto", "json", "console"] = "auto",
+    level: Literal["debug", "info", "warning", "error"] = "info",
+) -> None:
+    """Send structured logs to stderr, as JSON unless it is a terminal or `console` is asked for.
+
+    The standard library's loggers (aiokafka, asyncio) come out the same way, from WARNING up.
+    """
+    readable = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if readable
+        else [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ]
+    )
+    structlog.configure(
+        processors=[*shared, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _dumps(value: object, **_options: object) -> str:
+    return orjson.dumps(value, default=str).decode()
