@@ -112,7 +112,8 @@ class AnswerDesk:
         account_id = outcome.stream_id
         if account_id is None:
             return record.partition
-        return partition_of(self._slot(account_id), self._topics.partitions)
+        slot: int = self._slot(account_id)
+        return partition_of(slot, self._topics.partitions)
 
 
 class _Encoder:

@@ -210,6 +210,7 @@ class CommandService:
     def _refuse(
         self, message: CommandMessage | BadCommand, code: str, text: str, stamp: Stamp
     ) -> CommandOutcome:
+        assert message.command_id is not None, "without an id there is nobody to answer"
         account_id = message.account_id
         place = None if account_id is None else self._cache.get(account_id)
         account = None if place is None else place.account

@@ -31,7 +31,7 @@ class Leadership:
         """Remember where the lock is. Connects directly: a pooler would share the session."""
         self._dsn = dsn
         self._slot_group = slot_group
-        self._connection: asyncpg.Connection | None = None
+        self._connection: asyncpg.Connection = None
 
     async def __aenter__(self) -> Self:
         """Connect.

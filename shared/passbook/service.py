@@ -252,7 +252,8 @@ def _serve_probes(host: str, port: int, health: Health) -> WSGIServer:
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         match environ["PATH_INFO"]:
             case "/metrics":
-                return metrics(environ, start_response)
+                page: Iterable[bytes] = metrics(environ, start_response)
+                return page
             case "/livez":
                 problem = "" if health.alive else "the event loop stands still"
             case "/readyz":

@@ -115,7 +115,7 @@ class PostgresEventStore:
         event_columns = list(zip(*events, strict=True)) or _NO_COLUMNS
         slots, streams, numbers, ids, types, schemas, data, metadata, occurred = event_columns
         outcome_columns = list(zip(*outcomes, strict=True)) or _NO_COLUMNS[:8]
-        commands, hashes, accounts, seen, made, codes, messages, decided = outcome_columns
+        commands, hashes, accounts, seen, _, codes, messages, decided = outcome_columns
         await _uncancelled(
             self._execute(
                 _APPEND,
@@ -123,7 +123,7 @@ class PostgresEventStore:
                 *(tuple(versions), tuple(versions.values())),
                 *(slots, streams, numbers, ids, types, schemas, data, metadata, occurred),
                 *(commands, hashes, accounts, seen),
-                [_uuid_array(event_ids) for event_ids in made],
+                [_uuid_array(outcome.event_ids) for outcome in outcomes],
                 *(codes, messages, decided),
             )
         )

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -12,7 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
 
-Record = ConsumerRecord
+Record: TypeAlias = ConsumerRecord
 """A record as aiokafka hands it out: topic, partition, offset, key, value, headers."""
 
 __all__ = ["Consumer", "ConsumerLost", "Record"]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -100,8 +100,9 @@ class Producer:
                 batch = self._producer.create_batch()
         return await self._send(batch, topic, partition) if batch.record_count() else last
 
-    async def _send(self, batch: object, topic: str, partition: int) -> int:
+    async def _send(self, batch: Any, topic: str, partition: int) -> int:
         count = batch.record_count()
         batch.close()
         acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
-        return (await acknowledged).offset + count - 1
+        first: int = (await acknowledged).offset
+        return first + count - 1
