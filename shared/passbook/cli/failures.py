@@ -1,0 +1,97 @@
+"""What went wrong, as one line with its remedy and an exit code.
+
+0 ok · 1 failed · 2 usage · 3 rejected by the domain · 4 not found · 5 conflict · 69 unavailable
+"""
+
+from typing import Final
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_REJECTED: Final = 3
+EXIT_NOT_FOUND: Final = 4
+EXIT_CONFLICT: Final = 5
+EXIT_UNAVAILABLE: Final = 69
+"""EX_UNAVAILABLE of sysexits(3): a server or service that is needed does not answer."""
+
+_UNAVAILABLE_REMEDY: Final = "see what runs with `passbook status`, start it with `passbook up`"
+
+
+class CommandFailed(Exception):
+    """The verb could not do what it was asked; `str(error)` says why and what to do about it."""
+
+    code = EXIT_FAILED
+
+
+class NothingRuns(CommandFailed):
+    """No server is configured and none runs here."""
+
+    code = EXIT_UNAVAILABLE
+
+
+class NotFound(CommandFailed):
+    """What was asked for does not exist."""
+
+    code = EXIT_NOT_FOUND
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the line to print about a failure and the exit code.
+
+    A group of failures is explained by its first one.
+    """
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    code = error.code if isinstance(error, CommandFailed) else _code(error)
+    return _line(error, code), code
+
+
+def _code(error: Exception) -> int:
+    # Imported here, where something did go wrong: `--help` must not wait for the drivers.
+    import asyncpg
+    from aiokafka.errors import KafkaError
+
+    from passbook.domain.errors import AccountError, MalformedValue
+    from passbook.eventstore.errors import AccountNotFound, ConcurrencyError, StoreUnavailable
+    from passbook.messaging.consumer import ConsumerLost
+    from passbook.messaging.producer import PublishFailed
+
+    codes: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
+        ((MalformedValue,), EXIT_USAGE),
+        ((AccountError,), EXIT_REJECTED),
+        ((AccountNotFound,), EXIT_NOT_FOUND),
+        ((ConcurrencyError,), EXIT_CONFLICT),
+        ((StoreUnavailable, ConsumerLost, PublishFailed, KafkaError), EXIT_UNAVAILABLE),
+        ((asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError), EXIT_UNAVAILABLE),
+        ((ConnectionError, TimeoutError), EXIT_UNAVAILABLE),
+    )
+    return next((code for kinds, code in codes if isinstance(error, kinds)), EXIT_FAILED)
+
+
+def _line(error: Exception, code: int) -> str:
+    from pydantic import ValidationError
+
+    text = _settings(error) if isinstance(error, ValidationError) else str(error)
+    if not _is_ours(error):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    elif not text:
+        text = type(error).__name__
+    if code == EXIT_UNAVAILABLE and not isinstance(error, CommandFailed):
+        text = f"{text.rstrip('.')}; {_UNAVAILABLE_REMEDY}"
+    if code == EXIT_FAILED and not _is_ours(error) and not isinstance(error, ValidationError):
+        text += " (set PASSBOOK_DEBUG=1 to see where)"
+    return text
+
+
+def _is_ours(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in {"passbook", "services", "pydantic_core"}
+
+
+def _settings(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    assert isinstance(error, ValidationError)
+    found = error.errors(include_url=False, include_input=False)
+    return "; ".join(
+        f"PASSBOOK_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in found
+    )
