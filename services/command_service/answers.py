@@ -111,7 +111,8 @@ class AnswerDesk:
         """
         account_id = outcome.stream_id
         if account_id is None:
-            return record.partition
+            arrived_on: int = record.partition
+            return arrived_on
         slot: int = self._slot(account_id)
         return partition_of(slot, self._topics.partitions)
 

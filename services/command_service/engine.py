@@ -25,7 +25,7 @@ from passbook.domain.slots import slot_of
 from passbook.domain.stamps import Stamp
 from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.errors import DuplicateCommand, SlotMoved, StoreUnavailable
-from passbook.eventstore.ids import batch_stamp
+from passbook.eventstore.ids import FastUUID, batch_stamp
 from passbook.eventstore.store import CommandOutcome, EventStore, NewEvent, new_event
 from passbook.messaging.commands import BadCommand, CommandMessage, decode
 from passbook.messaging.consumer import Consumer, Record, next_offsets
@@ -112,7 +112,7 @@ class CommandService:
 
     async def _decide_poll(self, records: Mapping[int, list[Record]]) -> Batch:
         arrivals = [
-            Arrival(record, decode(record.key, record.value, record.headers))
+            Arrival(record, decode(record.key, record.value, record.headers, FastUUID))
             for partition in records.values()
             for record in partition
         ]

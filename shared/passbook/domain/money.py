@@ -15,6 +15,7 @@ MAXIMUM_BALANCE: Final = Decimal("9999999999999.99")
 # digits, and spends seconds on some of them.
 _AMOUNT: Final = re.compile(r"(?:0|[1-9][0-9]{0,12})(?:\.[0-9]{1,2})?", re.ASCII)
 _SHOWN_CHARACTERS: Final = 40
+_MOST_DIGITS: Final = MAXIMUM_BALANCE.adjusted() + 1
 
 
 def parse_amount(text: str) -> Decimal:
@@ -40,11 +41,13 @@ def to_money(value: Decimal | int) -> Decimal:
         MalformedValue: not finite, or more than two decimals.
         TypeError: a float or anything else that is not exact.
     """
+    if type(value) is Decimal and value.same_quantum(CENT) and value.adjusted() <= _MOST_DIGITS:
+        return value
     if isinstance(value, bool) or not isinstance(value, Decimal | int):
         message = f"money is Decimal, not {type(value).__name__}"
         raise TypeError(message)
     amount = Decimal(value)
-    if not amount.is_finite() or amount.adjusted() > MAXIMUM_BALANCE.adjusted() + 1:
+    if not amount.is_finite() or amount.adjusted() > _MOST_DIGITS:
         message = f"not an amount of money: {str(value)[:_SHOWN_CHARACTERS]}"
         raise MalformedValue(message)
     exact = amount.quantize(CENT)

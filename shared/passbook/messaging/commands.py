@@ -48,6 +48,9 @@ _REASON_LENGTH: Final = 300
 _HEADER_LENGTH: Final = 200
 
 
+MakeUUID = Callable[[str], UUID]
+
+
 class CommandMessage(NamedTuple):
     """A command that was understood. `context` has those of `correlation_id`, `actor` and
     `traceparent` that the sender gave. `request_hash` is equal for equal content.
@@ -147,20 +150,26 @@ _VERSIONS: Final = (None, str(SCHEMA_VERSION).encode())
 
 
 def decode(
-    key: bytes | None, value: bytes | None, headers: Iterable[Header]
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[Header],
+    make_uuid: MakeUUID = UUID,
 ) -> CommandMessage | BadCommand:
-    """Return what a record of the command topic asks for, or why it cannot be understood."""
+    """Return what a record of the command topic asks for, or why it cannot be understood.
+
+    `make_uuid` makes the ids: a caller who decodes thousands a second may have a faster class.
+    """
     found = dict(headers)
     try:
-        command_id = _uuid_header(found.get("ce_id"))
-        command, request_hash = _command(key, value, found)
+        command_id = _uuid_header(found.get("ce_id"), make_uuid)
+        command, request_hash = _command(key, value, found, make_uuid)
         return CommandMessage(command_id, command, request_hash, _context(found))
     except _Refused as refused:
         return _bad_command(key, value, found, refused)
 
 
 def _command(
-    key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+    key: bytes | None, value: bytes | None, headers: dict[str, bytes], make_uuid: MakeUUID
 ) -> tuple[Command, bytes]:
     kind = headers.get("ce_type", b"")
     known = _COMMANDS.get(kind)
@@ -186,8 +195,9 @@ def _command(
         raise _Refused(
             MALFORMED, f"ce_subject: {_shown(headers['ce_subject'])} is not the account_id"
         )
-    request_hash = _hash(kind, orjson.dumps(fields, default=str, option=orjson.OPT_SORT_KEYS))
-    fields["account_id"] = UUID(account)
+    # Validated fields come in the order of their declaration, not of the sender's text.
+    request_hash = _hash(kind, orjson.dumps(fields, default=str))
+    fields["account_id"] = make_uuid(account)
     return command_type(**fields), request_hash
 
 
@@ -211,11 +221,11 @@ def _bad_command(
     return BadCommand(command_id, account_id, refused.code, reason, raw, context)
 
 
-def _uuid_header(value: bytes | None) -> UUID:
+def _uuid_header(value: bytes | None, make_uuid: MakeUUID = UUID) -> UUID:
     text = "" if value is None else value.decode("ascii", "replace")
     if _UUID_TEXT.fullmatch(text) is None:
         raise _Refused(MALFORMED, f"ce_id: must be a UUID, not {_shown(value)}")
-    return UUID(text)
+    return make_uuid(text)
 
 
 def _context(headers: dict[str, bytes]) -> dict[str, str]:

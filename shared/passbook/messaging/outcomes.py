@@ -11,6 +11,8 @@ import orjson
 from passbook.messaging.cloudevents import JSON, PASSED_ON, SOURCE, SPECVERSION, Header, format_time
 
 _NAMESPACE: Final = UUID("5f1ad1d3-6a3f-5a7e-9c39-0b6f5c1d2e4a").bytes
+# The two top bits of this digit say "RFC 9562".
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _ACCEPTED: Final = ("ce_type", b"bank.CommandAccepted")
 _REJECTED: Final = ("ce_type", b"bank.CommandRejected")
 
@@ -21,11 +23,11 @@ def outcome_id(command_id: UUID, variant: str = "") -> str:
     `variant` tells an answer that is not *the* outcome from it: a conflict over the id.
     """
     # SHA-1 is what UUIDv5 is made of (RFC 9562, 5.5); nothing here is secret.
-    digest = bytearray(hashlib.sha1(_NAMESPACE + command_id.bytes + variant.encode()).digest()[:16])  # noqa: S324
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    digest = hashlib.sha1(_NAMESPACE + command_id.bytes + variant.encode()).hexdigest()  # noqa: S324
+    return (
+        f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-"
+        f"{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
+    )
 
 
 def document(  # noqa: PLR0913 - the fields of an outcome

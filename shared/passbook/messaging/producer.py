@@ -101,7 +101,7 @@ class Producer:
         return await self._send(batch, topic, partition) if batch.record_count() else last
 
     async def _send(self, batch: Any, topic: str, partition: int) -> int:
-        count = batch.record_count()
+        count: int = batch.record_count()
         batch.close()
         acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
         first: int = (await acknowledged).offset
