@@ -1,1 +1,91 @@
-"""Passbook."""
+"""Passbook: a bank-account ledger as events.
+
+What other people's code imports is here: the aggregate and its events, the event store and the
+repository. The classes that need a driver are loaded when they are first asked for, so that
+`import passbook` costs the standard library only.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from passbook.domain.account import AccountStatus, BankAccount
+from passbook.domain.errors import (
+    AccountAlreadyExists,
+    AccountDoesNotExist,
+    AccountError,
+    AccountIsClosed,
+    AccountNotActive,
+    AmountNotPositive,
+    BalanceLimitExceeded,
+    InsufficientFunds,
+    MalformedValue,
+    MinimumDeposit,
+    UnknownEventType,
+    UnknownSchemaVersion,
+    VersionMismatch,
+)
+from passbook.domain.events import (
+    AccountClosed,
+    AccountEvent,
+    AccountFrozen,
+    AccountOpened,
+    Event,
+    MoneyDeposited,
+    MoneyWithdrawn,
+)
+from passbook.domain.upcasting import EventUpcaster
+from passbook.eventstore.errors import AccountNotFound, ConcurrencyError
+
+if TYPE_CHECKING:
+    from passbook.eventstore.memory import InMemoryEventStore
+    from passbook.eventstore.postgres import PostgresEventStore
+    from passbook.eventstore.repository import AccountRepository
+    from passbook.eventstore.store import EventStore
+
+__all__ = [
+    "AccountAlreadyExists",
+    "AccountClosed",
+    "AccountDoesNotExist",
+    "AccountError",
+    "AccountEvent",
+    "AccountFrozen",
+    "AccountIsClosed",
+    "AccountNotActive",
+    "AccountNotFound",
+    "AccountOpened",
+    "AccountRepository",
+    "AccountStatus",
+    "AmountNotPositive",
+    "BalanceLimitExceeded",
+    "BankAccount",
+    "ConcurrencyError",
+    "Event",
+    "EventStore",
+    "EventUpcaster",
+    "InMemoryEventStore",
+    "InsufficientFunds",
+    "MalformedValue",
+    "MinimumDeposit",
+    "MoneyDeposited",
+    "MoneyWithdrawn",
+    "PostgresEventStore",
+    "UnknownEventType",
+    "UnknownSchemaVersion",
+    "VersionMismatch",
+]
+
+_LATER: Final = {
+    "AccountRepository": "passbook.eventstore.repository",
+    "EventStore": "passbook.eventstore.store",
+    "InMemoryEventStore": "passbook.eventstore.memory",
+    "PostgresEventStore": "passbook.eventstore.postgres",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what stands in `_LATER` when it is first asked for."""
+    home = _LATER.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return globals().setdefault(name, getattr(import_module(home), name))
