@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from passbook.domain.slots import SLOT_COUNT, partition_of
-from passbook.messaging.consumer import ConsumerLost
+from passbook.messaging.consumer import ConsumerLost, Record
+from passbook.messaging.reader import TopicReader
 from passbook.messaging.topics import Topics
 
 _READ: Final = "SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions"
@@ -23,7 +22,7 @@ SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
  WHERE (r.published_seq, r.partition, r.kafka_offset)
        IS DISTINCT FROM (excluded.published_seq, excluded.partition, excluded.kafka_offset)
 """
-_READ_TIMEOUT_MS: Final = 10_000
+_READ_TIMEOUT_S: Final = 10.0
 
 
 class Hint(NamedTuple):
@@ -68,63 +67,51 @@ class RelayPositions:
         Raises:
             ConsumerLost: Kafka does not answer.
         """
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+        reader = TopicReader(
+            self._bootstrap,
+            self._topics.events,
+            partitions=self._topics.partitions,
             client_id="outbox-relay-tail",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_uncommitted",
         )
-        try:
-            await consumer.start()
-            return await self._read_tails(consumer, hints)
-        except KafkaError as error:
-            raise ConsumerLost(str(error)) from error
-        finally:
-            await consumer.stop()
+        async with reader:
+            return await self._read_tails(reader, hints)
 
-    async def _read_tails(
-        self, consumer: AIOKafkaConsumer, hints: Mapping[int, Hint]
-    ) -> dict[int, int]:
-        parts = [TopicPartition(self._topics.events, p) for p in range(self._topics.partitions)]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
+    async def _read_tails(self, reader: TopicReader, hints: Mapping[int, Hint]) -> dict[int, int]:
+        ends = await reader.ends()
         # Partition → slot → number; and the offset whose record tells whether the hint fits.
-        tails: dict[int, dict[int, int]] = {part.partition: {} for part in parts}
+        tails: dict[int, dict[int, int]] = {partition: {} for partition in ends}
         unproven: dict[int, int] = {}
         for slot, hint in hints.items():
             partition = partition_of(slot, self._topics.partitions)
-            fits = hint.kafka_offset < ends[TopicPartition(self._topics.events, partition)]
-            if hint.partition == partition and fits:
+            if hint.partition == partition and hint.kafka_offset < ends[partition]:
                 tails[partition][slot] = hint.published_seq
                 unproven[partition] = hint.kafka_offset
-        for part in parts:
-            consumer.seek(part, unproven.get(part.partition, 0))
-        waiting = {part for part in parts if ends[part]}
+        reader.seek(unproven)
+        waiting = {partition for partition, end in ends.items() if end}
         while waiting:
-            batches = await consumer.getmany(*waiting, timeout_ms=_READ_TIMEOUT_MS)
+            batches = await reader.poll(_READ_TIMEOUT_S, waiting)
             if not batches:
                 message = "the tail of the event topic cannot be read"
                 raise ConsumerLost(message)
-            for part, records in batches.items():
-                start = unproven.pop(part.partition, None)
-                known = tails[part.partition]
+            for partition, records in batches.items():
+                start = unproven.pop(partition, None)
+                known = tails[partition]
                 if start is not None and not _proves(records[0], start, known):
                     known.clear()
-                    consumer.seek(part, 0)
+                    reader.seek({partition: 0})
                     continue
                 for record in records:
                     slot, seq = _numbers(record)
                     known[slot] = max(seq, known.get(slot, 0))
-                if records[-1].offset + 1 >= ends[part]:
-                    waiting.discard(part)
+                if records[-1].offset + 1 >= ends[partition]:
+                    waiting.discard(partition)
         return {
             slot: tails[partition_of(slot, self._topics.partitions)].get(slot, 0)
             for slot in range(SLOT_COUNT)
         }
 
 
-def _numbers(record: ConsumerRecord) -> tuple[int, int]:
+def _numbers(record: Record) -> tuple[int, int]:
     """Return the slot and number of a record; (-1, 0) of one that the relay did not write."""
     headers = dict(record.headers)
     try:
@@ -133,7 +120,7 @@ def _numbers(record: ConsumerRecord) -> tuple[int, int]:
         return -1, 0
 
 
-def _proves(record: ConsumerRecord, offset: int, known: Mapping[int, int]) -> bool:
+def _proves(record: Record, offset: int, known: Mapping[int, int]) -> bool:
     """Say whether the record at a hint's offset is one the relay had acknowledged there."""
     slot, seq = _numbers(record)
     return record.offset == offset and 0 < seq <= known.get(slot, 0)
