@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from passbook.embedded.process import Account
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -25,7 +27,7 @@ def held_servers(
     *arguments: str,
     python: str = sys.executable,
     env: Mapping[str, str] | None = None,
-    user: int | None = None,
+    user: Account | None = None,
 ) -> Iterator[Held]:
     """Give servers of a process of its own, which is killed at the end of the block."""
     argv = [python, "-m", "tests.integration.embedded.hold_servers", str(data_dir), *arguments]
@@ -34,9 +36,9 @@ def held_servers(
         stdout=subprocess.PIPE,
         text=True,
         env=env,
-        user=user,
-        group=user,
-        extra_groups=None if user is None else [],
+        user=user.uid if user is not None else None,
+        group=user.gid if user is not None else None,
+        extra_groups=[] if user is not None else None,
     ) as program:
         try:
             assert program.stdout is not None

