@@ -62,13 +62,16 @@ class InMemoryEventStore:
         if taken or len(numbers) < len(events) or {e.slot for e in events} - expected_heads.keys():
             message = "a version of a stream exists already, or a slot was not named"
             raise BrokenInvariant(message)
+        if any(_contradicts_itself(outcome) for outcome in outcomes):
+            message = "an outcome is both accepted and rejected"
+            raise BrokenInvariant(message)
         self._record(events)
         self._outcomes.update(zip(ids, outcomes, strict=True))
 
     def _record(self, events: Sequence[NewEvent]) -> None:
+        now = datetime.now(UTC)
         for event in events:
             log = self._slots[event.slot]
-            now = datetime.now(UTC)
             recorded = RecordedEvent(
                 event.slot,
                 len(log) + 1,
@@ -130,6 +133,11 @@ class InMemoryEventStore:
             for command_id in command_ids
             if command_id in self._outcomes
         }
+
+
+def _contradicts_itself(outcome: CommandOutcome) -> bool:
+    refused = outcome.error_code is not None
+    return refused != (outcome.error_message is not None) or (refused and bool(outcome.event_ids))
 
 
 def _as_jsonb(text: str) -> str:

@@ -120,7 +120,8 @@ class EventStore(Protocol):
         Raises:
             SlotMoved: a head differs.
             DuplicateCommand: an outcome with one of these command ids exists.
-            ConcurrencyError: a version of a stream exists already.
+            BrokenInvariant: a version of a stream exists already although the heads were right, a
+                slot was not named, an outcome contradicts itself: a bug of the caller.
         """
         ...
 
