@@ -10,6 +10,8 @@ from uuid import UUID
 # A subclass of uuid.UUID written in C, which asyncpg also returns: made and printed 10 times faster.
 from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - it is a class
 
+__all__ = ["FastUUID", "batch_stamp"]
+
 _LOW_62: Final = (1 << 62) - 1
 
 
