@@ -2,9 +2,9 @@
 did. A figure without a correct result is no figure: a broken invariant fails the run.
 """
 
-import asyncio
 from typing import Annotated
 
+import uvloop
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
@@ -39,7 +39,7 @@ def throughput(
     from passbook.cli.bench.report import throughput_table
     from passbook.cli.bench.throughput import measure_throughput
 
-    report = asyncio.run(measure_throughput(commands, accounts or max(1, commands // 10)))
+    report = uvloop.run(measure_throughput(commands, accounts or max(1, commands // 10)))
     emit(report, options, lambda: throughput_table(report))
     return EXIT_OK if report["invariants"]["ok"] else EXIT_FAILED
 
@@ -61,6 +61,6 @@ def latency(*, rate: _Positive = 200, seconds: _Positive = 30, options: Options 
     from passbook.cli.bench.latency import measure_latency
     from passbook.cli.bench.report import latency_table
 
-    report = asyncio.run(measure_latency(rate, seconds))
+    report = uvloop.run(measure_latency(rate, seconds))
     emit(report, options, lambda: latency_table(report))
     return EXIT_OK
