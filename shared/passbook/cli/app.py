@@ -46,7 +46,7 @@ def _app() -> App:
         (_MACHINE, "demo", "demo:demo", "Play a story through the real pipeline and check it."),
         (_MACHINE, "up", "up:up", "Run everything on this machine until Ctrl-C."),
         (_MACHINE, "status", "status:status", "Say what runs, where, and how far it is."),
-        (_MACHINE, "down", "down:down", "Stop what `up` runs."),
+        (_MACHINE, "down", "up:down", "Stop what `up` runs."),
         (_BANK, "account", "account:app", "Open, move money, freeze, close, show."),
         (_BANK, "events", "events:app", "Follow the log of events."),
         (_BANK, "audit", "audit:app", "Show and verify the evidence."),

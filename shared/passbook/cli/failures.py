@@ -23,6 +23,12 @@ class CommandFailed(Exception):
     code = EXIT_FAILED
 
 
+class Misused(CommandFailed):
+    """The command line makes no sense."""
+
+    code = EXIT_USAGE
+
+
 class NothingRuns(CommandFailed):
     """No server is configured and none runs here."""
 

@@ -1,0 +1,40 @@
+"""Who logs in as what: every service with the login that has its verbs and no others."""
+
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from passbook.embedded.datadir import DataDir
+from passbook.migrations import ROLES
+
+OF_SERVICE: Final = {
+    "command-service": "passbook_command_service",
+    "outbox-relay": "passbook_outbox_relay",
+    "balance-projector": "passbook_balance_projector",
+    "audit-projector": "passbook_audit_projector",
+}
+"""Service → its login."""
+READER: Final = "passbook_reader"
+
+# ALTER ROLE takes no parameters, so the server itself quotes name and password.
+_STATEMENT: Final = "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)"
+
+
+async def set_passwords(admin_dsn: str, data_dir: DataDir) -> None:
+    """Let every login in with the password that the data directory keeps for it."""
+    connection = await asyncpg.connect(admin_dsn)
+    try:
+        for role in ROLES:
+            password = data_dir.password(role)
+            await connection.execute(await connection.fetchval(_STATEMENT, role, password))
+    finally:
+        await connection.close()
+
+
+def login_dsn(admin_dsn: str, role: str, data_dir: DataDir) -> str:
+    """Return the DSN of `role` at the server and database of `admin_dsn`."""
+    parts = urlsplit(admin_dsn)
+    place = parts.netloc.rpartition("@")[2]
+    password = quote(data_dir.password(role), safe="")
+    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{place}"))

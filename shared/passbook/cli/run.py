@@ -1,0 +1,41 @@
+"""`passbook run`: one service in the foreground."""
+
+import os
+import runpy
+from typing import Literal
+
+from passbook.cli.connect import connect
+from passbook.cli.logins import OF_SERVICE, login_dsn
+from passbook.cli.options import DEFAULTS, Options
+from passbook.config import Settings
+from passbook.embedded.datadir import DataDir
+
+Service = Literal["command-service", "outbox-relay", "balance-projector", "audit-projector"]
+
+
+def run(service: Service, /, *, options: Options = DEFAULTS) -> None:
+    """Run one service in the foreground, until Ctrl-C.
+
+    It uses the configured servers, or those of a running `passbook up`, beside whose own instances
+    it then works.
+    """
+    for name, value in _environment(service, options).items():
+        os.environ.setdefault(name, value)
+    runpy.run_module(f"services.{service.replace('-', '_')}", run_name="__main__")
+
+
+def _environment(service: str, options: Options) -> dict[str, str]:
+    """Return the settings that the service would not find by itself."""
+    settings = connect(options)
+    data_dir = DataDir(options.data_dir)
+    endpoints = data_dir.endpoints()
+    event_store, read_model = settings.event_store, settings.read_model
+    if endpoints is not None and endpoints.admin_dsn and Settings().event_store_dsn is None:
+        event_store = login_dsn(endpoints.admin_dsn, OF_SERVICE[service], data_dir)
+        if Settings().read_model_dsn is None:
+            read_model = event_store
+    return {
+        "PASSBOOK_EVENT_STORE_DSN": event_store,
+        "PASSBOOK_READ_MODEL_DSN": read_model,
+        "PASSBOOK_KAFKA_BOOTSTRAP": settings.kafka,
+    }
