@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -10,24 +10,29 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Result = TypeVar("Result")
 
 
-async def run_until_signalled(main: Coroutine[Any, Any, Result]) -> Result | None:
+async def run_until_signalled(
+    main: Coroutine[Any, Any, Result], again: Callable[[], None] = lambda: None
+) -> Result | None:
     """Run `main`; the first SIGINT, SIGTERM or SIGHUP cancels it, and then the result is None.
 
-    Its `finally` and `async with` blocks are the ordered stop. More signals change nothing: every
-    step of the stop has a bound of its own, and interrupting it is how orphans are made.
+    Its `finally` and `async with` blocks are the ordered stop. More signals do not interrupt that:
+    every step has a bound of its own, and interrupting it is how orphans are made. `again` is called
+    for each more SIGINT: somebody sits there and would like it to be quicker.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(main)
     signalled = False
 
-    def stop() -> None:
+    def stop(number: signal.Signals) -> None:
         nonlocal signalled
         if not signalled:
             signalled = True
             task.cancel()
+        elif number == signal.SIGINT:
+            again()
 
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     try:
         return await task
     except asyncio.CancelledError:
