@@ -48,10 +48,10 @@ def to_money(value: Decimal | int) -> Decimal:
         raise TypeError(message)
     amount = Decimal(value)
     if not amount.is_finite() or amount.adjusted() > _MOST_DIGITS:
-        message = f"not an amount of money: {str(value)[:_SHOWN_CHARACTERS]}"
+        message = f"not an amount of money: {str(amount)[:_SHOWN_CHARACTERS]}"
         raise MalformedValue(message)
     exact = amount.quantize(CENT)
     if exact != amount:
-        message = f"at most two decimals: {str(value)[:_SHOWN_CHARACTERS]}"
+        message = f"at most two decimals: {str(amount)[:_SHOWN_CHARACTERS]}"
         raise MalformedValue(message)
     return exact
