@@ -7,10 +7,9 @@ temporary directory for as long as the session.
 
 import asyncio
 import os
-import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,27 +30,28 @@ class Servers:
 def servers() -> Iterator[Servers]:
     """Give the servers of this run.
 
-    Not an async fixture: its servers serve tests whatever event loop these run in.
+    Not an async fixture: these servers serve tests whatever event loop those run in.
     """
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        context = _servers()
-        yield runner.run(context.__aenter__())
-        runner.run(context.__aexit__(None, None, None))
-
-
-@asynccontextmanager
-async def _servers() -> AsyncIterator[Servers]:
-    dsn, bootstrap = (
-        os.environ.get("PASSBOOK_EVENT_STORE_DSN"),
-        os.environ.get("PASSBOOK_KAFKA_BOOTSTRAP"),
-    )
+    dsn = os.environ.get("PASSBOOK_EVENT_STORE_DSN")
+    bootstrap = os.environ.get("PASSBOOK_KAFKA_BOOTSTRAP")
     if dsn and bootstrap:
         yield Servers(dsn, bootstrap)
         return
-    directory = Path(tempfile.mkdtemp(prefix="passbook-tests-"))
-    directory.chmod(0o711)  # when root runs the tests, PostgreSQL runs as nobody
-    try:
-        async with embedded_servers(directory) as running:
+    # Given a factory, the runner leaves the thread's current event loop, which is pytest's, alone.
+    new_loop = asyncio.new_event_loop
+    with _open_directory() as directory, asyncio.Runner(loop_factory=new_loop) as runner:
+        embedded = embedded_servers(directory)
+        running = runner.run(embedded.__aenter__())
+        try:
             yield Servers(running.postgres.admin_dsn, running.kafka.bootstrap)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            runner.run(embedded.__aexit__(None, None, None))
+
+
+@contextmanager
+def _open_directory() -> Iterator[Path]:
+    """Give a temporary directory which the account that root runs PostgreSQL as may enter."""
+    with tempfile.TemporaryDirectory(prefix="passbook-tests-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        yield directory

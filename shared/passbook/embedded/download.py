@@ -139,9 +139,10 @@ def copy_checked(source: IO[bytes], file: IO[bytes], expected: Expected, meter: 
 
 
 def _receive(url: str, file: IO[bytes], expected: Expected, meter: Meter) -> None:
-    request = Request(url, headers={"User-Agent": "passbook"})
+    # Any scheme will do: the URL is the operator's own setting, and the hash decides.
+    request = Request(url, headers={"User-Agent": "passbook"})  # noqa: S310
     try:
-        with urlopen(request, timeout=SILENCE_BOUND_S) as response:
+        with urlopen(request, timeout=SILENCE_BOUND_S) as response:  # noqa: S310
             copy_checked(response, file, expected, meter)
     except HTTPError as error:
         error.close()  # it is the response, and keeps the connection open

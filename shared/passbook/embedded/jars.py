@@ -89,7 +89,6 @@ async def ensure_jars(jars: Iterable[Jar], folder: Path) -> list[Path]:
     wanted = list(jars)
     missing = [jar for jar in wanted if not _is_there(jar, folder / jar.name)]
     if missing:
-        folder.mkdir(parents=True, exist_ok=True)
         cancelled = threading.Event()
         try:
             await asyncio.to_thread(_obtain_all, missing, folder, cancelled)
@@ -103,6 +102,7 @@ def _is_there(jar: Jar, path: Path) -> bool:
 
 
 def _obtain_all(jars: list[Jar], folder: Path, cancelled: threading.Event) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     with (
         Progress(*columns, console=Console(stderr=True)) as progress,

@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from passbook.embedded.process import KILL_BOUND_S, POLL_S
+
+PS_BOUND_S: Final = 5.0
 
 
 def is_ours(pid: int, marker: Path) -> bool:
@@ -16,23 +19,18 @@ def is_ours(pid: int, marker: Path) -> bool:
 
     A pid in a file proves nothing after a crash: the number may belong to anybody by now.
     """
-    return str(marker) in _arguments(pid)
+    return os.fsencode(marker) in _arguments(pid)
 
 
-def _arguments(pid: int) -> list[str]:
+def _arguments(pid: int) -> list[bytes] | bytes:
+    """Return the arguments, or the line of them where the system does not tell them apart."""
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return []
-    listing = subprocess.run(
-        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=5,
-    )
-    return listing.stdout.split()
+    argv = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(argv, capture_output=True, check=False, timeout=PS_BOUND_S).stdout  # noqa: S603
 
 
 async def stop_orphan(pid: int, marker: Path, polite: signal.Signals, bound_s: float) -> None:
@@ -52,5 +50,5 @@ async def stop_orphan(pid: int, marker: Path, polite: signal.Signals, bound_s: f
 
 async def _until_gone(pid: int, marker: Path, bound_s: float) -> None:
     async with asyncio.timeout(bound_s):
-        while is_ours(pid, marker):
+        while is_ours(pid, marker):  # noqa: ASYNC110  not our child, so nothing tells us
             await asyncio.sleep(POLL_S)

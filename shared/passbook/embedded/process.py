@@ -101,7 +101,7 @@ class Child:
             self._exited.set_result(status)
 
 
-def spawn(
+def spawn(  # noqa: PLR0913  each is a fact of its own, and has to be named
     argv: Sequence[str | Path],
     *,
     output: IO[bytes] | int,
@@ -124,7 +124,7 @@ def spawn(
         # Python 3.12 warns of every fork beside threads. What runs in the child here is one C
         # function, resolved before.
         warnings.simplefilter("ignore", DeprecationWarning)
-        popen = subprocess.Popen(
+        popen = subprocess.Popen(  # noqa: S603  what is run is never taken from outside
             [str(part) for part in argv],
             stdin=subprocess.DEVNULL,
             stdout=output,

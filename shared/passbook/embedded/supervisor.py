@@ -132,7 +132,7 @@ async def down(data_dir: DataDir, timeout_s: float) -> None:
     os.kill(pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(timeout_s):
-            while data_dir.is_running():
+            while data_dir.is_running():  # noqa: ASYNC110  another process changes it
                 await asyncio.sleep(DOWN_POLL_S)
     except TimeoutError:
         raise NotStoppedError(data_dir.path, pid, timeout_s) from None

@@ -45,8 +45,6 @@ def held_servers(
             line = program.stdout.readline()
             assert line, "the servers did not start; the reason is on stderr"
             document = json.loads(line)
-            yield Held(
-                program, tuple(document["pids"]), document["dsn"], document["bootstrap"]
-            )
+            yield Held(program, tuple(document["pids"]), document["dsn"], document["bootstrap"])
         finally:
             program.kill()

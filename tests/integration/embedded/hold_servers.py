@@ -29,5 +29,5 @@ async def hold(data_dir: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[2:] == ["orphans"]:
-        process._die_with = lambda _: None
+        process.__dict__["_die_with"] = lambda _: None
     asyncio.run(run_until_signalled(hold(Path(sys.argv[1]))))

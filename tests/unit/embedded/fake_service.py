@@ -16,7 +16,7 @@ def main(behaviour: str, trace: Path) -> None:
     with trace.open("a") as file:
         file.write(f"{os.getpid()}\n")
     starts = len(trace.read_text().splitlines())
-    print(f"start {starts}", flush=True)
+    say(f"start {starts}")
     match behaviour:
         case "refuse":
             sys.exit(78)
@@ -31,11 +31,17 @@ def main(behaviour: str, trace: Path) -> None:
     answer_for_ever(b"503 Later" if behaviour == "unready" else b"200 OK")
 
 
+def say(line: str) -> None:
+    """Write a line of log."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def stop(trace: Path) -> NoReturn:
     """End as asked, and leave a line that says when."""
     with trace.open("a") as file:
         file.write("stopped\n")
-    print("stopped", flush=True)
+    say("stopped")
     sys.exit(0)
 
 

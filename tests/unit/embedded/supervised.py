@@ -35,7 +35,8 @@ async def supervise(folder: Path) -> None:
         endpoints = Endpoints("kafka", "store", "read")
         async with Supervisor(data_dir, endpoints, specs, terminal_sink(["one", "two"])) as running:
             await running.wait_ready(10)
-            print("ready", flush=True)
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
             await asyncio.Event().wait()
 
 

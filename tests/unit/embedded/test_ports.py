@@ -1,11 +1,12 @@
 """A port is kept from start to start, unless somebody else took it."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
-from passbook.embedded.ports import accepts, is_free, remembered_port
+from passbook.embedded.ports import PORTS, accepts, free_port, is_free, remembered_port
 
 
 def test_port_stays_the_same(tmp_path: Path) -> None:
@@ -45,3 +46,10 @@ async def test_listener_is_noticed() -> None:
         port = server.getsockname()[1]
         assert await accepts(port)
     assert not await accepts(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the range is read from /proc")
+def test_ports_are_not_those_of_outgoing_connections() -> None:
+    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert free_port() in PORTS
+    assert max(PORTS) < int(first)

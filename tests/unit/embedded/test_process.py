@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,13 +82,20 @@ async def test_child_is_out_of_reach_of_the_terminal() -> None:
     await child.stop(signal.SIGKILL, 5)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the children of the dead")
-async def test_child_dies_with_its_killed_parent() -> None:
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process that spawns a child and prints its pid."""
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert is_alive(pid)
+        yield parent
         parent.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the children of the dead")
+async def test_child_dies_with_its_killed_parent(parent: subprocess.Popen[bytes]) -> None:
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert is_alive(pid)
+    parent.kill()
     await until(lambda: not is_alive(pid), 5)
 
 
