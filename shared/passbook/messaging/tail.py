@@ -42,8 +42,8 @@ class Tail:
             bootstrap_servers=self._bootstrap,
             client_id=self._client_id,
             enable_auto_commit=False,
-            # Asked only when what comes next is gone already: then the oldest that is left is next.
-            auto_offset_reset="earliest",
+            # Anything else would start to fetch the whole topic before it is told where to start.
+            auto_offset_reset="latest",
             isolation_level="read_committed",
             max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
         )
