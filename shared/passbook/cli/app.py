@@ -31,7 +31,7 @@ _EXIT_CODES: Final = (
 )
 
 
-def _app() -> App:
+def _app(verb: str) -> App:
     app = App(
         name="passbook",
         help=_INTRODUCTION,
@@ -58,8 +58,10 @@ def _app() -> App:
         (_OPERATE, "bench", "bench:app", "Measure throughput and latency."),
     )
     for place, (group, name, target, text) in enumerate(verbs):
+        # The verb that is asked for is loaded anyway, and says more about itself.
+        summary = None if name == verb else text
         path = f"passbook.cli.{target}"
-        app.command(path, name=name, help=text, group=group, sort_key=place)
+        app.command(path, name=name, help=summary, group=group, sort_key=place)
     return app
 
 
@@ -67,9 +69,10 @@ def run(tokens: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code. Failures are one line on stderr, never a traceback,
     unless `PASSBOOK_DEBUG` is set.
     """
+    asked = list(tokens if tokens is not None else sys.argv[1:])
     try:
-        code = _app()(
-            tokens if tokens is not None else sys.argv[1:],
+        code = _app(next(iter(asked), ""))(
+            asked,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",

@@ -22,7 +22,7 @@ from services.balance_projector.projection import BalanceProjection
 
 _APPLICATION: Final = "passbook-setup"
 
-topics = App(name="topics")
+topics = App(name="topics", help="Create and check the Kafka topics.")
 
 Check = Annotated[
     bool, Parameter(negative="", show_default=False, help="Change nothing; exit 1 if it is needed.")

@@ -36,7 +36,11 @@ async def up(
     *,
     scale: Annotated[
         tuple[str, ...],
-        Parameter(negative="", help="SERVICE=N runs N instances of a service; can be repeated."),
+        Parameter(
+            negative="",
+            show_default=False,
+            help="SERVICE=N runs N instances of a service; can be repeated.",
+        ),
     ] = (),
     options: Options = DEFAULTS,
 ) -> None:
