@@ -33,6 +33,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
             group=topics.prefix + GROUP,
             client_id=NAME,
             max_records=POLL_RECORDS,
+            session_timeout_s=settings.kafka_session_timeout_s,
         ) as consumer,
         alongside(doorbell.run()),
     ):

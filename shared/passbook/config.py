@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,100}$")] = DEFAULT_PREFIX
     topic_partitions: int = DEFAULT_PARTITIONS
     topic_replication: Annotated[int, Field(ge=1, le=7)] = 1
+    kafka_session_timeout_s: Annotated[float, Field(ge=6, le=300)] = 30.0
+    """How long a silent member of a consumer group keeps its partitions. A crashed one's are idle
+    for that long; a member that is only slow loses its partitions, which costs repeated work."""
     data_dir: Path = Path(".passbook")
     cache_dir: Path | None = None
     log_format: Literal["auto", "json", "console"] = "auto"

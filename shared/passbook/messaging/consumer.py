@@ -18,7 +18,6 @@ Record: TypeAlias = ConsumerRecord
 __all__ = ["Consumer", "ConsumerLost", "Record"]
 
 _FETCH_BYTES: Final = 2 * MAX_DEAD_LETTER_RECORD
-_SESSION_TIMEOUT_MS: Final = 30_000
 _STOP_TIMEOUT_S: Final = 5.0
 _COMMIT_EVERY_S: Final = 0.5
 
@@ -42,7 +41,7 @@ class Consumer:
         group: str,
         client_id: str,
         max_records: int,
-        fetch_bytes: int = _FETCH_BYTES,
+        session_timeout_s: float = 30.0,
     ) -> None:
         """Remember where to connect; `start` does it."""
         self.topic = topic
@@ -58,10 +57,10 @@ class Consumer:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=_SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=int(session_timeout_s * 1000),
+            heartbeat_interval_ms=int(session_timeout_s * 100),
             max_poll_interval_ms=300_000,
-            fetch_max_bytes=fetch_bytes,
+            fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
             max_poll_records=max_records,
         )

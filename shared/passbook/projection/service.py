@@ -39,6 +39,7 @@ def run_projector(name: str, projection: Projection, settings: Settings) -> int:
                     group=topics.prefix + name,
                     client_id=name,
                     max_records=_POLL_RECORDS,
+                    session_timeout_s=settings.kafka_session_timeout_s,
                 ) as consumer,
             ):
                 runtime = ProjectionRuntime(
