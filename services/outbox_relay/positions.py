@@ -116,7 +116,7 @@ def _numbers(record: Record) -> tuple[int, int]:
     headers = dict(record.headers)
     try:
         return int(headers["ce_slot"]), int(headers["ce_slotseq"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError):  # a header may be null
         return -1, 0
 
 

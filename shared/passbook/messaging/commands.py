@@ -216,7 +216,7 @@ def _bad_command(
         context = _context(headers)
     except _Refused:
         context = {}
-    raw = _hash(headers.get("ce_type", b""), b"\x00", value or b"")
+    raw = _hash(headers.get("ce_type") or b"", b"\x00", value or b"")
     reason = refused.reason[:_REASON_LENGTH]
     return BadCommand(command_id, account_id, refused.code, reason, raw, context)
 
@@ -237,6 +237,8 @@ def _context(headers: dict[str, bytes]) -> dict[str, str]:
         try:
             text = clean_text(raw.decode())
         except (UnicodeDecodeError, MalformedValue) as error:
+            if name == "traceparent":
+                continue
             raise _Refused(MALFORMED, f"{header}: {_printable(str(error))}") from None
         # A broken trace is the tracer's problem, not the customer's (W3C Trace Context, 3.2.2).
         if name != "traceparent" or _TRACEPARENT.fullmatch(text):

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from passbook.domain.events import EVENT_TYPES, AccountEvent, event_from_data
+from passbook.domain.slots import SLOT_COUNT
 from passbook.domain.upcasting import EventUpcaster
 from passbook.messaging.cloudevents import JSON, PASSED_ON, SOURCE, SPECVERSION, Header, format_time
 
@@ -58,14 +59,17 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[Header]) ->
     """Return the event in a record of the event topic.
 
     Raises:
-        ForeignRecord: a header is missing or is no number.
+        ForeignRecord: a header is missing or null, is no number, or names no slot.
     """
     found = dict(headers)
     try:
         if key is None or value is None:
             raise KeyError("key" if key is None else "value")  # noqa: TRY301
+        slot = int(found["ce_slot"])
+        if not 0 <= slot < SLOT_COUNT:
+            raise ValueError(slot)  # noqa: TRY301
         return PublishedEvent(
-            int(found["ce_slot"]),
+            slot,
             int(found["ce_slotseq"]),
             key.decode(),
             int(found["ce_version"]),
@@ -78,7 +82,7 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[Header]) ->
             found.get("ce_correlationid", b"").decode(),
             found.get("ce_actor", b"").decode(),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:  # a header may be null
         message = f"not an event of ours: {error!r}"
         raise ForeignRecord(message) from error
 

@@ -1,0 +1,1 @@
+"""Tests of how messages look on the wire: no server."""
