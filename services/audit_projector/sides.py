@@ -1,0 +1,133 @@
+"""The two sides of a verification, number by number: entries of the audit log, events of the store.
+
+Both are read through server-side cursors, so memory does not grow with the log.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from passbook.messaging.cloudevents import format_time
+from services.audit_projector.chain import entry_hash
+
+ROWS_AT_ONCE: Final = 1000
+
+_ENTRIES: Final = """
+SELECT slot_seq, event_id, account_id, version, event_type, data, actor, command_id,
+       correlation_id, occurred_at, recorded_at, prev_hash, hash
+  FROM audit.entries WHERE slot = $1 ORDER BY slot_seq
+"""
+_EVENTS: Final = """
+SELECT slot_seq, event_id, stream_id, version, event_type, data, metadata, occurred_at, recorded_at
+  FROM eventstore.events WHERE slot = $1 AND slot_seq <= $2 ORDER BY slot_seq
+"""
+
+
+class Entry(NamedTuple):
+    """What the audit log says. `data` is the text that was hashed."""
+
+    slot_seq: int
+    event_id: UUID
+    account_id: UUID
+    version: int
+    event_type: str
+    data: str
+    actor: str
+    command_id: str
+    correlation_id: str
+    occurred_at: datetime
+    recorded_at: datetime
+    prev_hash: bytes
+    hash: bytes
+
+    def content_hash(self, slot: int) -> bytes:
+        """Return the hash that an entry with this content in this slot must have."""
+        return entry_hash(
+            self.prev_hash,
+            slot,
+            self.slot_seq,
+            str(self.event_id),
+            str(self.account_id),
+            self.version,
+            self.event_type,
+            self.data,
+            self.actor,
+            self.command_id,
+            self.correlation_id,
+            _formatted(self.occurred_at),
+            _formatted(self.recorded_at),
+        )
+
+
+class Event(NamedTuple):
+    """What the event store says. `data` and `metadata` are JSON texts."""
+
+    slot_seq: int
+    event_id: UUID
+    stream_id: UUID
+    version: int
+    event_type: str
+    data: str
+    metadata: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+# Events that were decided together, and entries that were written together, share their time.
+_formatted: Final = lru_cache(maxsize=16)(format_time)
+
+
+def disagreements(entry: Entry, event: Event) -> list[str]:
+    """Return the names of the facts on which the two sides of one event differ."""
+    return [name for name, here, there in _facts(entry, event) if here != there]
+
+
+def _facts(entry: Entry, event: Event) -> Iterator[tuple[str, object, object]]:
+    context: Mapping[str, str] = orjson.loads(event.metadata)
+    yield "event_id", entry.event_id, event.event_id
+    yield "account_id", entry.account_id, event.stream_id
+    yield "version", entry.version, event.version
+    yield "event_type", entry.event_type, event.event_type
+    yield "data", entry.data, event.data
+    yield "occurred_at", entry.occurred_at, event.occurred_at
+    yield "command_id", entry.command_id, context.get("command_id", "")
+    yield "correlation_id", entry.correlation_id, context.get("correlation_id", "")
+    yield "actor", entry.actor, context.get("actor", "")
+
+
+async def both_sides(
+    entries: asyncpg.Connection, events: asyncpg.Connection, slot: int, up_to: int
+) -> AsyncGenerator[tuple[int, Entry | None, Event | None], None]:
+    """Yield every number of a slot that either side has, in order, with what stands there.
+
+    Events are read up to the number `up_to`, entries to their end. Both connections are inside a
+    transaction.
+    """
+    async with (
+        aclosing(_rows(entries, _ENTRIES, slot)) as left,
+        aclosing(_rows(events, _EVENTS, slot, up_to)) as right,
+    ):
+        row, other = await anext(left, None), await anext(right, None)
+        while row or other:
+            number = min(one["slot_seq"] for one in (row, other) if one)
+            entry = event = None
+            if row and row["slot_seq"] == number:
+                entry, row = Entry._make(row), await anext(left, None)
+            if other and other["slot_seq"] == number:
+                event, other = Event._make(other), await anext(right, None)
+            yield number, entry, event
+
+
+async def _rows(
+    connection: asyncpg.Connection, query: str, *arguments: object
+) -> AsyncGenerator[asyncpg.Record, None]:
+    cursor = await connection.cursor(query, *arguments)
+    while rows := await cursor.fetch(ROWS_AT_ONCE):
+        for row in rows:
+            yield row

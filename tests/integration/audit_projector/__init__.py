@@ -1,0 +1,1 @@
+"""The audit projector on a real database."""
