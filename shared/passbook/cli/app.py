@@ -5,6 +5,7 @@ neither the drivers nor the servers. A verb is a function, plain or async, that 
 code (None is 0) and raises what went wrong; `failures` turns that into one line and a code.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,8 @@ def run(tokens: Sequence[str] | None = None) -> int:
     unless `PASSBOOK_DEBUG` is set.
     """
     asked = list(tokens if tokens is not None else sys.argv[1:])
+    # What drivers log (a broker that does not answer, say) is told once, by the failure itself.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         code = _app(next(iter(asked), ""))(
             asked,

@@ -5,6 +5,10 @@ async with database_pool(settings.read_model, "passbook-cli") as pool: ...
 async with Producer(settings.kafka, client_id="passbook-cli") as producer: ...
 """
 
+import sys
+from typing import Final
+
+import structlog
 from pydantic import SecretStr
 
 from passbook.cli.failures import NothingRuns
@@ -12,6 +16,8 @@ from passbook.cli.options import Options
 from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
 from passbook.embedded.endpoints import Endpoints
+
+_LEVEL: Final = 40  # errors; a verb says itself what went wrong
 
 
 def connect(options: Options) -> Settings:
@@ -25,6 +31,7 @@ def connect(options: Options) -> Settings:
         NothingRuns: neither is there.
         MissingSetting: (by the properties) what this one is for is not configured.
     """
+    _log_to_stderr()
     settings = Settings()
     endpoints = DataDir(options.data_dir).endpoints()
     if endpoints is not None:
@@ -57,6 +64,14 @@ def admin_dsn(options: Options) -> str:
     if settings.event_store_dsn is None and endpoints is not None and endpoints.admin_dsn:
         return endpoints.admin_dsn
     return connect(options).event_store
+
+
+def _log_to_stderr() -> None:
+    """Keep stdout for the answer: structlog, left alone, would write there."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVEL),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _completed(settings: Settings, endpoints: Endpoints) -> Settings:

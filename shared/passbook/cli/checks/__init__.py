@@ -1,0 +1,1 @@
+"""What `passbook doctor` looks at: each check returns its verdict, or raises what went wrong."""

@@ -1,0 +1,130 @@
+"""`passbook doctor`: is everything as the services need it?"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from passbook.cli.checks import broker, machine, store
+from passbook.cli.checks.finding import Finding, State, Verdict, examine, failed
+from passbook.cli.connect import connect
+from passbook.cli.failures import EXIT_FAILED, EXIT_OK, NothingRuns
+from passbook.cli.options import DEFAULTS, Options
+from passbook.cli.output import emit
+from passbook.config import Settings
+from passbook.embedded.datadir import DataDir
+from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.preflight import event_store_migrations
+from passbook.projection.protocol import projection_migrations
+from passbook.service import database_pool
+from services.audit_projector.projection import AuditProjection
+from services.balance_projector.projection import BalanceProjection
+
+_MARKS: Final = {
+    State.OK: ("✓", "green"),
+    State.WARNING: ("!", "yellow"),
+    State.FAILED: ("✗", "red"),
+    State.SKIPPED: ("·", "dim"),
+}
+
+
+async def doctor(*, options: Options = DEFAULTS) -> int:
+    """Check that everything is as the services need it; exit 1 when something is not.
+
+    The servers are the configured ones or those of a running `passbook up`; where neither is there,
+    it is checked whether this machine could run them.
+    """
+    findings = await _findings(options)
+    failures = sum(finding.failed for finding in findings)
+    document = {"ok": not failures, "checks": [finding.to_dict() for finding in findings]}
+    emit(document, options, lambda: _shown(findings, failures))
+    return EXIT_FAILED if failures else EXIT_OK
+
+
+async def _findings(options: Options) -> list[Finding]:
+    data_dir = DataDir(options.data_dir)
+    findings = [await examine("python", machine.python())]
+    try:
+        settings = connect(options)
+    except NothingRuns as nothing:
+        return [
+            *findings,
+            await examine("embedded servers", machine.wheels()),
+            await examine("kafka", machine.jars()),
+            await examine("disk", machine.space(data_dir)),
+            Finding("servers", Verdict(State.SKIPPED, str(nothing))),
+        ]
+    findings.append(await examine("services", machine.services(data_dir)))
+    if settings.kafka_bootstrap is not None:
+        findings += await _broker(settings)
+    if settings.event_store_dsn is not None:
+        findings += await _databases(settings)
+    return findings
+
+
+async def _broker(settings: Settings) -> list[Finding]:
+    remedy = "see that PASSBOOK_KAFKA_BOOTSTRAP is right and Kafka runs"
+    first = await examine("kafka", broker.answers(settings), remedy)
+    if first.failed:
+        return [first]
+    remedy = "make the topic's settings equal, or choose another PASSBOOK_TOPIC_PREFIX"
+    return [first, await examine("topics", broker.topics(settings), remedy)]
+
+
+async def _databases(settings: Settings) -> list[Finding]:
+    try:
+        async with _connections(settings) as (events, rows):
+            return await _examine_databases(events, rows)
+    except StoreUnavailable as error:
+        remedy = "see that PASSBOOK_EVENT_STORE_DSN is right and PostgreSQL runs"
+        return [Finding("postgresql", failed(str(error), remedy))]
+
+
+@asynccontextmanager
+async def _connections(
+    settings: Settings,
+) -> AsyncIterator[tuple[asyncpg.Connection, asyncpg.Connection]]:
+    async with (
+        database_pool(settings.event_store, "passbook-doctor") as events,
+        database_pool(settings.read_model, "passbook-doctor") as rows,
+        events.acquire() as event_store,
+        rows.acquire() as read_model,
+    ):
+        yield event_store, read_model
+
+
+async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connection) -> list[Finding]:
+    read_models = projection_migrations(BalanceProjection(), AuditProjection())
+    durable = "turn them on: commits could be lost"
+    findings = [
+        await examine("postgresql", store.version(events)),
+        await examine("durability", store.durability(events), durable),
+        await examine("clock", store.clock(events)),
+        await examine("event store schema", store.schema(events, event_store_migrations())),
+        await examine("read model schema", store.schema(rows, read_models)),
+    ]
+    if any(finding.failed for finding in findings[-2:]):
+        return findings
+    return [
+        *findings,
+        await examine("login", store.rights(events)),
+        await examine("read models", store.environment(rows, events)),
+        await examine("positions", store.positions(rows, events)),
+        await examine("relay", store.relay(events)),
+    ]
+
+
+def _shown(findings: list[Finding], failures: int) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, verdict in findings:
+        mark, style = _MARKS[verdict.state]
+        detail = Text(verdict.detail)
+        if verdict.remedy:
+            detail.append(f"\n→ {verdict.remedy}", style="bold")
+        table.add_row(Text(mark, style=style), name, detail)
+    conclusion = f"{failures} failed" if failures else "Nothing keeps the services from working."
+    return Group(table, "", Text(conclusion, style="red" if failures else "green"))
