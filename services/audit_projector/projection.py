@@ -35,9 +35,9 @@ GRANT USAGE ON SCHEMA audit TO passbook_audit_projector, passbook_reader;
 GRANT SELECT, INSERT ON audit.entries TO passbook_audit_projector;
 GRANT SELECT ON audit.entries TO passbook_reader;
 """
-_HEADS: Final = """
-SELECT s.slot, e.slot_seq, e.hash FROM unnest($1::smallint[]) AS s(slot)
- CROSS JOIN LATERAL (SELECT slot_seq, hash FROM audit.entries
+_ENDS: Final = """
+SELECT s.slot, e.hash FROM unnest($1::smallint[]) AS s(slot)
+ CROSS JOIN LATERAL (SELECT hash FROM audit.entries
                       WHERE slot = s.slot ORDER BY slot_seq DESC LIMIT 1) e
 """
 _INSERT: Final = """
@@ -57,13 +57,12 @@ class AuditProjection:
     ddl = _DDL
     parks = False
 
-    def __init__(self) -> None:
-        """Remember nothing: the ends of the chains are read when they are first needed."""
-        self._ends: dict[int, tuple[int, bytes]] = {}
-
     async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:
         """See `Projection.apply`. Every event becomes an entry, in the order of its slot."""
-        ends = await self._chain_ends(connection, events)
+        # Read anew for every batch, inside its transaction: what this process remembers may have
+        # been rolled back, or continued by another instance.
+        ends = dict.fromkeys({event.slot for event in events}, GENESIS)
+        ends |= dict(await connection.fetch(_ENDS, list(ends)))
         now = datetime.now(UTC)
         recorded = format_time(now)
         rows = []
@@ -75,7 +74,7 @@ class AuditProjection:
             moment = moments.get(time)
             if moment is None:
                 moment = moments[time] = datetime.fromisoformat(time)
-            _, previous = ends[slot]
+            previous = ends[slot]
             digest = entry_hash(
                 previous,
                 slot,
@@ -91,7 +90,7 @@ class AuditProjection:
                 time,
                 recorded,
             )
-            ends[slot] = (slot_seq, digest)
+            ends[slot] = digest
             rows.append(
                 (
                     slot,
@@ -111,23 +110,3 @@ class AuditProjection:
                 )
             )
         await connection.execute(_INSERT, *zip(*rows, strict=True))
-        self._ends = ends
-
-    async def _chain_ends(
-        self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]
-    ) -> dict[int, tuple[int, bytes]]:
-        """Return slot → (number, hash) of the entry that each slot's first event follows.
-
-        What is remembered from the last batch counts only if it is exactly that entry: the batch
-        may have been rolled back, or another instance may have gone on.
-        """
-        firsts: dict[int, int] = {}
-        for event in events:
-            firsts.setdefault(event.slot, event.slot_seq)
-        nothing = (0, GENESIS)
-        ends = {slot: self._ends.get(slot, nothing) for slot in firsts}
-        unknown = [slot for slot, first in firsts.items() if ends[slot][0] != first - 1]
-        if unknown:
-            for slot, slot_seq, digest in await connection.fetch(_HEADS, unknown):
-                ends[slot] = (slot_seq, digest)
-        return self._ends | ends

@@ -68,7 +68,7 @@ class AnswerDesk:
         """Leave what is not acknowledged yet to a redelivery."""
         if self._publishing is not None:
             self._publishing.cancel()
-            await asyncio.wait({self._publishing})
+            await asyncio.gather(self._publishing, return_exceptions=True)
 
     async def _settle(self) -> None:
         if self._publishing is not None:

@@ -107,7 +107,7 @@ class CommandService:
                 poll.cancel()
             # An append is never cut short: its own time limit bounds this wait.
             if before is not None and before.appended is not None:
-                await asyncio.wait({before.appended})
+                await asyncio.gather(before.appended, return_exceptions=True)
             await self._desk.abandon()
 
     async def _decide_poll(self, records: Mapping[int, list[Record]]) -> Batch:

@@ -5,9 +5,10 @@ event into the state and never refuses: what has happened has happened.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self, assert_never, final
+from typing import Self, TypedDict, assert_never, final
 from uuid import UUID
 
 from passbook.domain.errors import (
@@ -29,6 +30,12 @@ from passbook.domain.events import (
 from passbook.domain.money import MAXIMUM_BALANCE, MINIMUM_OPENING_DEPOSIT, ZERO, to_money
 from passbook.domain.stamps import Stamp, system_stamp
 from passbook.domain.text import clean_name, clean_text
+
+
+class _Envelope(TypedDict):
+    event_id: UUID
+    occurred_at: datetime
+    version: int
 
 
 class AccountStatus(StrEnum):
@@ -77,10 +84,7 @@ class BankAccount:
         if deposit > MAXIMUM_BALANCE:
             raise BalanceLimitExceeded
         account = cls(account_id)
-        event_id, now = stamp()
-        account._happen(
-            AccountOpened(account_id, name, deposit, event_id=event_id, occurred_at=now, version=1)
-        )
+        account._happen(AccountOpened(account_id, name, deposit, **account._envelope(stamp)))
         return account
 
     @classmethod
@@ -106,15 +110,12 @@ class BankAccount:
             raise AmountNotPositive(operation)
         if self.balance + amount > MAXIMUM_BALANCE:
             raise BalanceLimitExceeded
-        event_id, now = stamp()
         self._happen(
             MoneyDeposited(
                 self.id,
                 amount,
                 clean_text(reference),
-                event_id=event_id,
-                occurred_at=now,
-                version=self.version + 1,
+                **self._envelope(stamp),
             )
         )
 
@@ -135,15 +136,12 @@ class BankAccount:
             raise AmountNotPositive(operation)
         if amount > self.balance:
             raise InsufficientFunds(self.balance, amount)
-        event_id, now = stamp()
         self._happen(
             MoneyWithdrawn(
                 self.id,
                 amount,
                 clean_text(reference),
-                event_id=event_id,
-                occurred_at=now,
-                version=self.version + 1,
+                **self._envelope(stamp),
             )
         )
 
@@ -156,14 +154,11 @@ class BankAccount:
         if self.status is not AccountStatus.ACTIVE:
             message = "Only active accounts can be frozen"
             raise AccountNotActive(message)
-        event_id, now = stamp()
         self._happen(
             AccountFrozen(
                 self.id,
                 clean_text(reason),
-                event_id=event_id,
-                occurred_at=now,
-                version=self.version + 1,
+                **self._envelope(stamp),
             )
         )
 
@@ -175,14 +170,11 @@ class BankAccount:
         """
         if self.status is AccountStatus.CLOSED:
             raise AccountIsClosed
-        event_id, now = stamp()
         self._happen(
             AccountClosed(
                 self.id,
                 self.balance,
-                event_id=event_id,
-                occurred_at=now,
-                version=self.version + 1,
+                **self._envelope(stamp),
             )
         )
 
@@ -207,6 +199,10 @@ class BankAccount:
     def clear_pending(self) -> None:
         """Forget the pending events: they are stored now."""
         self.pending_events.clear()
+
+    def _envelope(self, stamp: Stamp) -> _Envelope:
+        event_id, occurred_at = stamp()
+        return {"event_id": event_id, "occurred_at": occurred_at, "version": self.version + 1}
 
     def _happen(self, event: AccountEvent) -> None:
         self.apply(event)

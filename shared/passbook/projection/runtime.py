@@ -266,34 +266,42 @@ class ProjectionRuntime:
         PROJECTION_PARKED.labels(self._projection.name).set(len(self._parked))
 
     async def _tend(self) -> None:
-        """Every two seconds: measure the lag, and look after slots that stand still although the
-        relay has published more, because Kafka will never deliver what lies before the offset at
-        which this group started.
+        """Every two seconds: measure the lag, and heal what stands still.
+
+        Neither is needed while Kafka delivers, so an event store that does not answer is no reason
+        to stop applying.
         """
         self._tended_at = time.monotonic()
         partitions = self._consumer.assigned()
         mine = [
             slot for slot in range(SLOT_COUNT) if partition_of(slot, self._partitions) in partitions
         ]
-        heads = await self._store.heads()
+        try:
+            heads = await self._store.heads()
+            published = await self._store.published()
+        except StoreUnavailable as error:
+            log.warning("service.unavailable", error=str(error), retry_s=_TEND_EVERY_S)
+            return
         PROJECTION_LAG.labels(self._projection.name).set(
             sum(max(0, heads[slot] - self._at[slot]) for slot in mine)
         )
-        published = await self._store.published()
-        still = [
-            slot
-            for slot in mine
-            if self._at[slot] < published.get(slot, 0) and self._tended.get(slot) == self._at[slot]
-        ]
+        still = [slot for slot in mine if self._tended.get(slot) == self._at[slot]]
         self._tended = dict(self._at)
-        if still:
-            # Perhaps another instance has moved them on.
-            await self._reload()
-        for slot in still:
-            while self._at[slot] < published[slot] and await self._consumer.caught_up(
+        await self._heal({slot: published.get(slot, 0) for slot in still})
+
+    async def _heal(self, published: Mapping[int, int]) -> None:
+        """Look after slots that have not moved although the relay has published more: Kafka will
+        never deliver what lies before the offset at which this group started.
+        """
+        if all(self._at[slot] >= number for slot, number in published.items()):
+            return
+        # Perhaps another instance has moved them on.
+        await self._reload()
+        for slot, number in published.items():
+            while self._at[slot] < number and await self._consumer.caught_up(
                 [partition_of(slot, self._partitions)]
             ):
-                up_to = min(published[slot], self._at[slot] + _READ_LIMIT)
+                up_to = min(number, self._at[slot] + _READ_LIMIT)
                 await self.apply({slot: await self._fetch(slot, self._at[slot], up_to)})
 
 
