@@ -15,7 +15,7 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     projection.gap         projection, slot, expected, found   fetched from the store
     projection.fenced      projection             another instance moved on; reloaded
     projection.parked      projection, account_id, reason
-    record.foreign         topic, partition, offset
+    record.foreign         topic, partition, offset, error
 
 Metrics, all with the prefix `passbook_`:
 

@@ -1,0 +1,1 @@
+"""Rules of the code that no other tool checks."""
