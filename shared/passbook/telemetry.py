@@ -3,7 +3,8 @@
 Log events, one JSON object a line (or a readable line on a terminal), on stderr. Common keys:
 `event`, `level`, `timestamp`, `service`. Names and amounts are never logged.
 
-    service.started        service.ready          service.stopping       service.stopped
+    service.started        metrics_port
+    service.ready          service.stopping       service.stopped
     service.unavailable    error, retry_s         a server does not answer; trying again
     service.refused        error                  configuration; exits with 78
     command.malformed      partition, offset, command_id, code
