@@ -11,6 +11,7 @@ EXIT_USAGE: Final = 2
 EXIT_REJECTED: Final = 3
 EXIT_NOT_FOUND: Final = 4
 EXIT_CONFLICT: Final = 5
+EXIT_INTERRUPTED: Final = 130
 EXIT_UNAVAILABLE: Final = 69
 """EX_UNAVAILABLE of sysexits(3): a server or service that is needed does not answer."""
 
@@ -57,6 +58,7 @@ def _code(error: Exception) -> int:
     import asyncpg
     from aiokafka.errors import KafkaError
 
+    from passbook.client.errors import ClientError
     from passbook.domain.errors import AccountError, MalformedValue
     from passbook.eventstore.errors import AccountNotFound, ConcurrencyError, StoreUnavailable
     from passbook.messaging.consumer import ConsumerLost
@@ -68,6 +70,7 @@ def _code(error: Exception) -> int:
         ((AccountNotFound,), EXIT_NOT_FOUND),
         ((ConcurrencyError,), EXIT_CONFLICT),
         ((StoreUnavailable, ConsumerLost, PublishFailed, KafkaError), EXIT_UNAVAILABLE),
+        ((ClientError,), EXIT_UNAVAILABLE),
         ((asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError), EXIT_UNAVAILABLE),
         ((ConnectionError, TimeoutError), EXIT_UNAVAILABLE),
     )
