@@ -43,9 +43,13 @@ SELECT s.slot, e.hash FROM unnest($1::smallint[]) AS s(slot)
 _INSERT: Final = """
 INSERT INTO audit.entries (slot, slot_seq, event_id, account_id, version, event_type, data, actor,
                            command_id, correlation_id, occurred_at, recorded_at, prev_hash, hash)
-SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[],
-                     $6::text[], $7::json[], $8::text[], $9::text[], $10::text[],
-                     $11::timestamptz[], $12::timestamptz[], $13::bytea[], $14::bytea[])
+SELECT slot, slot_seq, event_id, account_id, version, event_type, data, actor,
+       command_id, correlation_id, occurred_at, $1, prev_hash, hash
+  FROM unnest($2::smallint[], $3::bigint[], $4::uuid[], $5::uuid[], $6::integer[], $7::text[],
+              $8::json[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::bytea[],
+              $14::bytea[])
+       AS e(slot, slot_seq, event_id, account_id, version, event_type, data, actor,
+            command_id, correlation_id, occurred_at, prev_hash, hash)
 """
 
 
@@ -104,9 +108,8 @@ class AuditProjection:
                     command_id,
                     correlation_id,
                     moment,
-                    now,
                     previous,
                     digest,
                 )
             )
-        await connection.execute(_INSERT, *zip(*rows, strict=True))
+        await connection.execute(_INSERT, now, *zip(*rows, strict=True))

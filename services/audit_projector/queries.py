@@ -50,7 +50,9 @@ class AuditEntry(NamedTuple):
         }
 
 
-async def audit_trail(connection: asyncpg.Connection, account_id: UUID) -> list[AuditEntry]:
+async def audit_trail(
+    connection: asyncpg.Pool | asyncpg.Connection, account_id: UUID
+) -> list[AuditEntry]:
     """Return the entries of an account, oldest first."""
     rows = await connection.fetch(_TRAIL, account_id)
     return [AuditEntry._make(row) for row in rows]

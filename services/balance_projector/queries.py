@@ -36,14 +36,16 @@ class BadCursor(ValueError):
     """A cursor that no page gave; start without one."""
 
 
-async def account_row(connection: asyncpg.Connection, account_id: UUID) -> AccountRow | None:
+async def account_row(
+    connection: asyncpg.Pool | asyncpg.Connection, account_id: UUID
+) -> AccountRow | None:
     """Return an account, None when the view does not have it (yet)."""
     row = await connection.fetchrow(_ACCOUNT, account_id)
     return None if row is None else AccountRow._make(row)
 
 
 async def account_page(
-    connection: asyncpg.Connection, limit: int, cursor: str | None = None
+    connection: asyncpg.Pool | asyncpg.Connection, limit: int, cursor: str | None = None
 ) -> Page:
     """Return up to `limit` accounts (1 to 1,000) after a cursor, an opaque text of a page before.
 

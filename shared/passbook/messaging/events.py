@@ -15,6 +15,8 @@ from passbook.messaging.cloudevents import JSON, PASSED_ON, SOURCE, SPECVERSION,
 _UPCASTER: Final = EventUpcaster()
 _TYPES: Final = {name: f"bank.{name}".encode() for name in EVENT_TYPES}
 
+_NAMES: Final = {header: name for name, header in _TYPES.items()}
+
 
 class PublishedEvent(NamedTuple):
     """An event as it came from Kafka, or as it would have come when it was read from the store.
@@ -73,14 +75,14 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[Header]) ->
             int(found["ce_slotseq"]),
             key.decode(),
             int(found["ce_version"]),
-            found["ce_type"].decode().removeprefix("bank."),
+            _NAMES.get(found["ce_type"]) or found["ce_type"].decode().removeprefix("bank."),
             int(found["ce_schemaversion"]),
             found["ce_id"].decode(),
             value,
             found["ce_time"].decode(),
-            found.get("ce_commandid", b"").decode(),
-            found.get("ce_correlationid", b"").decode(),
-            found.get("ce_actor", b"").decode(),
+            found["ce_commandid"].decode() if "ce_commandid" in found else "",
+            found["ce_correlationid"].decode() if "ce_correlationid" in found else "",
+            found["ce_actor"].decode() if "ce_actor" in found else "",
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:  # a header may be null
         message = f"not an event of ours: {error!r}"
