@@ -1,0 +1,1 @@
+"""The event store on a real PostgreSQL: what only several connections can show."""
