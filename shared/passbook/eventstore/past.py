@@ -35,7 +35,7 @@ class MomentNotPast(ValueError):
 
 
 async def recorded_until(
-    connection: asyncpg.Connection, account_id: UUID, moment: datetime
+    connection: asyncpg.Pool | asyncpg.Connection, account_id: UUID, moment: datetime
 ) -> list[RecordedEvent]:
     """Return what had been recorded of an account by a moment, an aware time, oldest first.
 
@@ -54,7 +54,7 @@ async def recorded_until(
 
 
 async def recording_times(
-    connection: asyncpg.Connection, versions: Mapping[UUID, int]
+    connection: asyncpg.Pool | asyncpg.Connection, versions: Mapping[UUID, int]
 ) -> dict[UUID, datetime]:
     """Return account → when the version named for it was recorded; unknown ones are missing."""
     return dict(await connection.fetch(_RECORDED, tuple(versions), tuple(versions.values())))

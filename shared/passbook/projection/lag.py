@@ -38,7 +38,7 @@ class ProjectionLag:
 
 
 async def projection_lags(
-    read_model: asyncpg.Connection, event_store: asyncpg.Connection
+    read_model: asyncpg.Pool | asyncpg.Connection, event_store: asyncpg.Pool | asyncpg.Connection
 ) -> list[ProjectionLag]:
     """Return every installed projection, by name. The connections may be on one database or two."""
     found: dict[str, ProjectionLag] = {}

@@ -1,0 +1,163 @@
+"""Where the state of an account comes from: the balance view, or the events themselves."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from passbook.cli.failures import EXIT_UNAVAILABLE, CommandFailed, NotFound
+from passbook.config import Settings
+from passbook.domain.account import BankAccount
+from passbook.eventstore.errors import AccountNotFound
+from passbook.eventstore.past import recorded_until, recording_times
+from passbook.eventstore.postgres import PostgresEventStore
+from passbook.eventstore.store import RecordedEvent
+from passbook.messaging.cloudevents import format_time
+from passbook.service import database_pool
+from services.balance_projector.queries import AccountRow, account_page, account_row
+
+_APPLICATION: Final = "passbook-cli"
+_LOOK_AGAIN_S: Final = 0.02
+
+
+class NotThereYet(CommandFailed):
+    """The balance view has not reached the version that was asked for."""
+
+    code = EXIT_UNAVAILABLE
+
+
+class AccountState(NamedTuple):
+    """An account as of its version, which was recorded at `recorded_at`.
+
+    That is None only while a balance view of another ledger is shown.
+    """
+
+    account: AccountRow
+    recorded_at: datetime | None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the document of `account show --json`."""
+        account = self.account
+        return {
+            "account_id": str(account.account_id),
+            "owner_name": account.owner_name,
+            "balance": str(account.balance),
+            "status": account.status,
+            "version": account.version,
+            "as_of": {
+                "version": account.version,
+                "recorded_at": self.recorded_at and format_time(self.recorded_at),
+            },
+        }
+
+
+async def in_the_view(
+    settings: Settings, account_id: UUID, min_version: int | None, timeout_s: float
+) -> AccountState:
+    """Return an account as the balance view has it, once it has `min_version`.
+
+    Raises:
+        NotFound: it has no such account.
+        NotThereYet: not within `timeout_s`.
+    """
+    async with database_pool(settings.read_model, _APPLICATION) as pool:
+        row = await _at_version(pool, account_id, min_version or 0, timeout_s)
+    if row is None:
+        message = f"{AccountNotFound(account_id)} in the balance view; --strong asks the events"
+        raise NotFound(message)
+    (state,) = await _with_times(settings, [row])
+    return state
+
+
+async def page_of_the_view(
+    settings: Settings, limit: int, cursor: str | None
+) -> tuple[list[AccountState], str | None]:
+    """Return accounts of the balance view by their ids, and the cursor of the next page.
+
+    Raises:
+        BadCursor: `cursor` is none.
+    """
+    async with database_pool(settings.read_model, _APPLICATION) as pool:
+        page = await account_page(pool, limit, cursor)
+    return await _with_times(settings, page.accounts), page.next_cursor
+
+
+async def from_the_events(
+    settings: Settings, account_id: UUID, version: int | None = None
+) -> AccountState:
+    """Return an account as its events tell now, or told up to a version.
+
+    Raises:
+        AccountNotFound: it has none.
+        NotFound: it has not had that version yet.
+    """
+    events = await history_of(settings, account_id)
+    if version is not None and version > len(events):
+        message = f"Account {account_id} has no version {version}; its newest is {len(events)}"
+        raise NotFound(message)
+    return _folded(events[:version])
+
+
+async def at_a_moment(settings: Settings, account_id: UUID, moment: datetime) -> AccountState:
+    """Return an account as its events told at an aware time of the past.
+
+    Raises:
+        MomentNotPast: not yet.
+        NotFound: it was not open then.
+    """
+    async with database_pool(settings.event_store, _APPLICATION) as pool:
+        events = await recorded_until(pool, account_id, moment)
+    if not events:
+        message = f"{AccountNotFound(account_id)} at {format_time(moment)}"
+        raise NotFound(message)
+    return _folded(events)
+
+
+async def history_of(settings: Settings, account_id: UUID) -> list[RecordedEvent]:
+    """Return all events of an account, oldest first.
+
+    Raises:
+        AccountNotFound: it has none.
+    """
+    async with database_pool(settings.event_store, _APPLICATION) as pool:
+        events = await PostgresEventStore(pool).history(account_id)
+    if not events:
+        raise AccountNotFound(account_id)
+    return events
+
+
+def _folded(events: Sequence[RecordedEvent]) -> AccountState:
+    newest = events[-1]
+    account = BankAccount.replay(newest.stream_id, [event.decode() for event in events])
+    row = AccountRow(
+        account.id, account.owner_name, account.balance, account.status.value, account.version
+    )
+    return AccountState(row, newest.recorded_at)
+
+
+async def _with_times(settings: Settings, rows: Sequence[AccountRow]) -> list[AccountState]:
+    async with database_pool(settings.event_store, _APPLICATION) as pool:
+        times = await recording_times(pool, {row.account_id: row.version for row in rows})
+    return [AccountState(row, times.get(row.account_id)) for row in rows]
+
+
+async def _at_version(
+    pool: asyncpg.Pool, account_id: UUID, min_version: int, timeout_s: float
+) -> AccountRow | None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        row = await account_row(pool, account_id)
+        version = row.version if row else 0
+        if version >= min_version:
+            return row
+        if time.monotonic() > deadline:
+            message = (
+                f"the balance view shows account {account_id} at version {version}, not yet at "
+                f"{min_version}: see `passbook projection list`"
+            )
+            raise NotThereYet(message)
+        await asyncio.sleep(_LOOK_AGAIN_S)

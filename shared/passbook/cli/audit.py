@@ -1,0 +1,130 @@
+"""`passbook audit show` and `audit verify`: the evidence, and whether it holds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Final
+from uuid import UUID
+
+from cyclopts import App, Parameter
+from rich.console import Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from passbook.cli.connect import connect
+from passbook.cli.failures import EXIT_FAILED, EXIT_OK
+from passbook.cli.options import DEFAULTS, Options
+from passbook.cli.output import emit, err
+from passbook.eventstore.errors import AccountNotFound
+from passbook.messaging.cloudevents import format_time
+from passbook.service import database_pool
+from services.audit_projector.queries import AuditEntry, audit_trail
+from services.audit_projector.verify import Verification
+from services.audit_projector.verify import verify as verify_log
+
+_APPLICATION: Final = "passbook-cli"
+_SHORT_HASH: Final = 16
+
+app = App(name="audit", help="Show and verify the evidence.")
+
+
+@app.command
+async def show(
+    account_id: Annotated[UUID, Parameter(help="The account.")], /, *, options: Options = DEFAULTS
+) -> None:
+    """Show the audit entries of an account, with their hashes, oldest first."""
+    async with database_pool(connect(options).read_model, _APPLICATION) as pool:
+        entries = await audit_trail(pool, account_id)
+    if not entries:
+        raise AccountNotFound(account_id)
+    emit([entry.to_dict() for entry in entries], options, lambda: _trail(entries))
+
+
+@app.command
+async def verify(*, options: Options = DEFAULTS) -> int:
+    """Recompute every chain and compare every entry with the event store; exit 1 if one differs.
+
+    Compared is what the audit projection has reached; newer events are counted.
+    """
+    settings = connect(options)
+    async with (
+        database_pool(settings.read_model, _APPLICATION) as audit,
+        database_pool(settings.event_store, _APPLICATION) as store,
+        audit.acquire() as entries,
+        store.acquire() as events,
+    ):
+        with _progress() as on_progress:
+            found = await verify_log(entries, events, on_progress)
+    differences = [asdict(difference) for difference in found.differences]
+    document = {
+        "ok": found.ok,
+        "entries": found.entries,
+        "slots": found.slots,
+        "newer_events": found.newer,
+        "first_difference": differences[0] if differences else None,
+        "differences": differences,
+    }
+    emit(document, options, lambda: _verdict(found))
+    return EXIT_OK if found.ok else EXIT_FAILED
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar on stderr, for people only."""
+    console = err()
+    bar = Progress(
+        TextColumn("verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:,.0f} entries/s"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("entries", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _trail(entries: Sequence[AuditEntry]) -> RenderableType:
+    table = Table(
+        "slot:number",
+        "version",
+        "occurred",
+        "event",
+        "actor",
+        "command",
+        "hash",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+    )
+    for entry in entries:
+        table.add_row(
+            f"{entry.slot}:{entry.slot_seq}",
+            str(entry.version),
+            format_time(entry.occurred_at),
+            entry.event_type,
+            Text(entry.actor),
+            Text(entry.command_id),
+            entry.hash.hex()[:_SHORT_HASH] + "…",
+        )
+    return table
+
+
+def _verdict(found: Verification) -> RenderableType:
+    extent = f"{found.entries:,} entries in {found.slots} slots compared with the event store"
+    lines = [
+        Text(f"OK: {extent}", style="green")
+        if found.ok
+        else Text(f"NOT OK: {extent}", style="bold red")
+    ]
+    lines += [
+        Text(f"  {one.slot}:{one.slot_seq}  {one.kind}: {one.detail}", style="red")
+        for one in found.differences
+    ]
+    if found.newer:
+        lines.append(Text(f"{found.newer:,} newer events are not in the audit log yet", "yellow"))
+    return Group(*lines)

@@ -1,0 +1,55 @@
+"""`passbook projection list`: how far the read models are."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from cyclopts import App
+from rich.table import Table
+
+from passbook.cli.connect import connect
+from passbook.cli.options import DEFAULTS, Options
+from passbook.cli.output import emit
+from passbook.projection.lag import ProjectionLag, projection_lags
+from passbook.service import database_pool
+
+_APPLICATION: Final = "passbook-cli"
+
+app = App(name="projection", help="Positions and lag of the read models.")
+
+
+@app.command(name="list")
+async def list_(*, options: Options = DEFAULTS) -> None:
+    """List the read models with their positions, lag and parked accounts."""
+    settings = connect(options)
+    async with (
+        database_pool(settings.read_model, _APPLICATION) as rows,
+        database_pool(settings.event_store, _APPLICATION) as events,
+    ):
+        lags = await projection_lags(rows, events)
+    emit([lag.to_dict() for lag in lags], options, lambda: lag_table(lags))
+
+
+def lag_table(lags: Sequence[ProjectionLag]) -> Table:
+    """Return the read models as a table; one that is behind stands out."""
+    table = Table(
+        "read model",
+        "version",
+        "applied",
+        "behind",
+        "",
+        "parked",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+    )
+    for lag in lags:
+        table.add_row(
+            lag.name,
+            str(lag.version),
+            f"{sum(lag.positions.values()):,}",
+            f"{lag.events_behind:,} events",
+            f"{lag.seconds_behind:.1f} s",
+            str(lag.parked),
+            style="yellow" if lag.events_behind or lag.parked else None,
+        )
+    return table
