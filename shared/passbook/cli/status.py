@@ -12,6 +12,7 @@ from passbook.cli.failures import NothingRuns
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.cli.probes import ServiceState, service_states
+from passbook.cli.projection import lag_table
 from passbook.embedded.datadir import DataDir
 from passbook.projection.lag import ProjectionLag, projection_lags
 from passbook.service import database_pool
@@ -64,7 +65,7 @@ def _shown(
     if services:
         parts += ["", _services(services)]
     if lags:
-        parts += ["", _lags(lags)]
+        parts += ["", lag_table(lags)]
     if backlog is not None:
         parts += ["", f"The relay has {backlog.events} events to publish."]
     return Group(*parts)
@@ -82,28 +83,4 @@ def _services(services: list[ServiceState]) -> Table:
     for service in services:
         style = "green" if service.ready else "red"
         table.add_row(service.name, str(service.pid or ""), Text(service.state, style=style))
-    return table
-
-
-def _lags(lags: list[ProjectionLag]) -> Table:
-    table = Table(
-        "read model",
-        "applied",
-        "behind",
-        "",
-        "parked",
-        box=None,
-        pad_edge=False,
-        padding=(0, 3, 0, 0),
-    )
-    for lag in lags:
-        behind = lag.events_behind or lag.parked
-        table.add_row(
-            lag.name,
-            f"{sum(lag.positions.values()):,}",
-            f"{lag.events_behind:,} events",
-            f"{lag.seconds_behind:.1f} s",
-            str(lag.parked),
-            style="yellow" if behind else None,
-        )
     return table
