@@ -14,7 +14,7 @@ from typing import Final
 
 from cyclopts import App, CycloptsError, Group, UnknownCommandError
 
-from passbook.cli.failures import EXIT_USAGE, explain
+from passbook.cli.failures import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, explain
 
 _MACHINE: Final = Group("This machine", sort_key=1)
 _BANK: Final = Group("The bank", sort_key=2)
@@ -83,15 +83,15 @@ def run(tokens: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _say(_misused(error), EXIT_USAGE)
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # `passbook … | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EXIT_OK
     except Exception as error:
         if os.environ.get("PASSBOOK_DEBUG"):
             raise
         return _say(*explain(error))
-    return int(code or 0)
+    return int(code or EXIT_OK)
 
 
 def _misused(error: CycloptsError) -> str:

@@ -11,9 +11,10 @@ EXIT_USAGE: Final = 2
 EXIT_REJECTED: Final = 3
 EXIT_NOT_FOUND: Final = 4
 EXIT_CONFLICT: Final = 5
-EXIT_INTERRUPTED: Final = 130
 EXIT_UNAVAILABLE: Final = 69
 """EX_UNAVAILABLE of sysexits(3): a server or service that is needed does not answer."""
+EXIT_INTERRUPTED: Final = 130
+"""Ctrl-C, as every shell counts it: 128 + SIGINT."""
 
 _UNAVAILABLE_REMEDY: Final = "see what runs with `passbook status`, start it with `passbook up`"
 

@@ -66,7 +66,8 @@ async def running_stack(plan: Plan) -> AsyncIterator[Stack]:
             async with Supervisor(data_dir, ground.endpoints, specs, sink) as supervisor:
                 for status in await supervisor.wait_ready(READY_BOUND_S):
                     if status.state is State.REFUSED:
-                        message = f"{status.name} refused to run; its log says why"
+                        where = f"its log in {data_dir.logs}" if plan.quiet else "its log above"
+                        message = f"{status.name} refused to run: {where} says why"
                         raise CommandFailed(message)
                 say(f"{len(specs)} services are ready")
                 yield Stack(ground, supervisor)
