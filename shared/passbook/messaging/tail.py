@@ -13,6 +13,8 @@ from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD, TopicMismatch
 _START_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 _MAX_RECORDS: Final = 1000
+_LOOKS: Final = 10
+_LOOK_AGAIN_S: Final = 0.1
 
 
 class Tail:
@@ -34,8 +36,8 @@ class Tail:
         """Return when everything that is published from now on will be read.
 
         Raises:
-            ConsumerLost: no broker answers, or the topic does not exist.
-            TopicMismatch: it has another number of partitions.
+            ConsumerLost: no broker answers.
+            TopicMismatch: the topic does not exist, or has another number of partitions.
         """
         await self.stop()
         self._consumer = AIOKafkaConsumer(
@@ -50,17 +52,30 @@ class Tail:
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
                 await self._consumer.start()
+                await self._find_topic()
                 self._consumer.assign(self._parts)
                 # Positions are asked for now and by name: "the end" of the first fetch would be a
                 # later one.
                 ends = await self._consumer.end_offsets(self._parts)
         except (KafkaError, TimeoutError) as error:
             self._compare_partitions()
-            message = f"Kafka: {error or f'no answer about the topic {self._topic}'}"
+            message = f"Kafka: {error or 'no answer'}"
             raise ConsumerLost(message) from error
         self._compare_partitions()
         for part in self._parts:
             self._consumer.seek(part, self._next.setdefault(part, ends[part]))
+
+    async def _find_topic(self) -> None:
+        """Everything else would wait for the topic to appear, and complain to the log meanwhile.
+
+        A topic that was created just now may take a moment to be known to every broker.
+        """
+        for _ in range(_LOOKS):
+            if self._topic in await self._consumer.topics():
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        message = f"missing topic: {self._topic}; create it with `passbook topics apply`"
+        raise TopicMismatch(message)
 
     def _compare_partitions(self) -> None:
         found = self._consumer.partitions_for_topic(self._topic)

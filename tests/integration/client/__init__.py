@@ -1,0 +1,1 @@
+"""The client against Kafka and a command service."""
