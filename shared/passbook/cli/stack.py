@@ -13,6 +13,7 @@ from typing import Final
 from passbook.cli.failures import CommandFailed
 from passbook.cli.ground import Ground, Say, prepared_ground
 from passbook.cli.logins import OF_SERVICE
+from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
 from passbook.embedded.errors import DataDirectoryBusyError
 from passbook.embedded.service_logs import LineSink, folder_sink, terminal_sink
@@ -20,6 +21,9 @@ from passbook.embedded.service_process import ServiceSpec, State
 from passbook.embedded.supervisor import Supervisor
 
 READY_BOUND_S: Final = 60.0
+_SESSION_TIMEOUT_S: Final = 6.0
+"""On one machine nobody is silent for a network's sake: what a killed service had in hand is taken
+over as soon as Kafka allows it."""
 _STOP_ORDER: Final = {"command-service": 0, "outbox-relay": 1}
 _LAST: Final = 2
 
@@ -111,8 +115,14 @@ def _spec(ground: Ground, name: str, instance: int, log_format: str) -> ServiceS
             "PASSBOOK_EVENT_STORE_DSN": event_store,
             "PASSBOOK_READ_MODEL_DSN": read_model,
             "PASSBOOK_KAFKA_BOOTSTRAP": ground.settings.kafka,
+            "PASSBOOK_KAFKA_SESSION_TIMEOUT_S": str(_session_timeout_s(ground.settings)),
             "PASSBOOK_LOG_FORMAT": log_format,
         },
         stop_order=_STOP_ORDER.get(name, _LAST),
         instance=instance,
     )
+
+
+def _session_timeout_s(settings: Settings) -> float:
+    configured = "kafka_session_timeout_s" in settings.model_fields_set
+    return settings.kafka_session_timeout_s if configured else _SESSION_TIMEOUT_S

@@ -115,5 +115,5 @@ class Asking:
         else:
             answer = f"{outcome.error.code}: {outcome.error.message}"
             ok = refused == outcome.error.code
-        self._report.check(name, f"{took_ms:3.0f} ms  {answer}", ok=ok)
+        self._report.check(name, f"{took_ms:.0f} ms  {answer}", ok=ok)
         return outcome
