@@ -1,10 +1,8 @@
 """Kafka 4.3.1 as a child process: KRaft, one node that is broker and controller."""
 
 import asyncio
-import base64
 import shutil
 import signal
-import uuid
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +13,7 @@ from passbook.embedded.cache import cache_dir
 from passbook.embedded.errors import StartError
 from passbook.embedded.jars import ensure_jars, read_lock
 from passbook.embedded.java import Java
-from passbook.embedded.kafka_settings import LOG4J, properties
+from passbook.embedded.kafka_settings import LOG4J, new_cluster_id, properties
 from passbook.embedded.locks import FileLock
 from passbook.embedded.orphans import is_ours, stop_orphan
 from passbook.embedded.ports import LOOPBACK, accepts, is_free, remembered_port
@@ -152,10 +150,9 @@ class EmbeddedKafka:
         if data.exists():
             return
         shutil.rmtree(scratch, ignore_errors=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         child = java.run(
             *("kafka.tools.StorageTool", "format", "--standalone"),
-            *("-t", cluster, "-c", str(self._format_properties)),
+            *("-t", new_cluster_id(), "-c", str(self._format_properties)),
         )
         if (status := await child.finish(FORMAT_BOUND_S)) != 0:
             raise StartError("kafka format", f"exit status {status}", self.output)

@@ -3,6 +3,8 @@
 It runs on a developer's machine, so it is small and quick to start.
 """
 
+import base64
+import secrets
 from typing import Final
 
 from passbook.embedded.ports import LOOPBACK
@@ -89,3 +91,14 @@ def properties(log_dir: str, client_port: int, controller_port: int) -> str:
         "log.dirs": log_dir,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def new_cluster_id() -> str:
+    """Return 16 random bytes as 22 characters of base64url.
+
+    Never with a dash in front, which the tool takes for an option. Source: Kafka, Uuid.randomUuid.
+    """
+    while True:
+        name = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not name.startswith("-"):
+            return name

@@ -25,6 +25,8 @@ STOP_BOUND_S: Final = 30.0  # a fast stop writes a checkpoint
 START_ATTEMPTS: Final = 5
 CONNECT_BOUND_S: Final = 5.0
 
+NOT_YET: Final = (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError)
+
 SETTINGS: Final = {
     "fsync": "on",
     "full_page_writes": "on",
@@ -157,7 +159,7 @@ class EmbeddedPostgres:
                 while child.returncode is None:
                     try:
                         connection = await self._connect("postgres")
-                    except (OSError, asyncpg.CannotConnectNowError):
+                    except NOT_YET:
                         await asyncio.sleep(POLL_S)
                     else:
                         await connection.close()

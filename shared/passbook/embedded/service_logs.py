@@ -13,6 +13,7 @@ from passbook.embedded.logs import open_log
 LineSink: TypeAlias = Callable[[str, str], None]
 """Takes the label of a service and a line of its output, without the line break. Must not raise."""
 
+SUPERVISOR: Final = "supervisor"  # the label of what is said about services, not by them
 LINE_LIMIT_BYTES: Final = 64 * 1024
 COLOURS: Final = (
     36,
@@ -31,8 +32,8 @@ COLOURS: Final = (
 def terminal_sink(labels: Iterable[str], stream: TextIO | None = None) -> LineSink:
     """Return a sink that writes to stderr, in colours on a terminal unless NO_COLOR is set."""
     out = stream or sys.stderr
-    known = list(labels)
-    width = max(map(len, known), default=0)
+    known = [*labels, SUPERVISOR]
+    width = max(map(len, known))
     prefixes = {label: f"{label:<{width}} | " for label in known}
     if out.isatty() and not os.environ.get("NO_COLOR"):
         prefixes = {

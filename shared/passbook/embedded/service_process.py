@@ -13,7 +13,7 @@ from passbook.embedded.endpoints import ServiceEndpoint
 from passbook.embedded.ports import LOOPBACK, free_port
 from passbook.embedded.process import Child, spawn
 from passbook.embedded.readiness import is_ready
-from passbook.embedded.service_logs import LineSink, lines
+from passbook.embedded.service_logs import SUPERVISOR, LineSink, lines
 
 EX_CONFIG: Final = 78  # sysexits(3): the configuration was refused, and will be the next time too
 STOP_BOUND_S: Final = 10.0
@@ -202,7 +202,7 @@ class ServiceProcess:
             self._changed()
 
     def _say(self, line: str) -> None:
-        self._sink("supervisor", f"{self.spec.label} {line}")
+        self._sink(SUPERVISOR, f"{self.spec.label} {line}")
 
 
 def _how(status: int) -> str:

@@ -3,9 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
-
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -17,7 +15,8 @@ async def run_until_signalled(
 
     Its `finally` and `async with` blocks are the ordered stop. More signals do not interrupt that:
     every step has a bound of its own, and interrupting it is how orphans are made. `again` is called
-    for each more SIGINT: somebody sits there and would like it to be quicker.
+    for each more SIGINT: somebody sits there and would like it to be quicker. A SIGHUP that is
+    ignored, as under `nohup`, stays ignored.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(main)
@@ -31,7 +30,9 @@ async def run_until_signalled(
         elif number == signal.SIGINT:
             again()
 
-    for number in STOP_SIGNALS:
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    handled = (signal.SIGINT, signal.SIGTERM, *(() if nohup else (signal.SIGHUP,)))
+    for number in handled:
         loop.add_signal_handler(number, stop, number)
     try:
         return await task
@@ -40,5 +41,5 @@ async def run_until_signalled(
             raise
         return None
     finally:
-        for number in STOP_SIGNALS:
+        for number in handled:
             loop.remove_signal_handler(number)

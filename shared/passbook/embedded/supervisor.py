@@ -22,6 +22,7 @@ from passbook.embedded.service_process import (
 
 SETTLED: Final = frozenset({State.READY, State.REFUSED})
 DOWN_POLL_S: Final = 0.05
+PID_POLLS: Final = 40
 
 
 class Supervisor:
@@ -126,9 +127,7 @@ async def down(data_dir: DataDir, timeout_s: float) -> None:
         NotRunningError: nobody holds the data directory.
         NotStoppedError: it took longer than `timeout_s`; it may still come to its end.
     """
-    pid = data_dir.supervisor_pid()
-    if pid is None:
-        raise NotRunningError(data_dir.path)
+    pid = await _supervisor(data_dir)
     os.kill(pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(timeout_s):
@@ -136,3 +135,14 @@ async def down(data_dir: DataDir, timeout_s: float) -> None:
                 await asyncio.sleep(DOWN_POLL_S)
     except TimeoutError:
         raise NotStoppedError(data_dir.path, pid, timeout_s) from None
+
+
+async def _supervisor(data_dir: DataDir) -> int:
+    """Return who holds the directory; one that has just begun is about to say so."""
+    for _ in range(PID_POLLS):
+        if (pid := data_dir.supervisor_pid()) is not None:
+            return pid
+        if not data_dir.is_running():
+            break
+        await asyncio.sleep(DOWN_POLL_S)
+    raise NotRunningError(data_dir.path)

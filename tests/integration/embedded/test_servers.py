@@ -90,6 +90,11 @@ def user_environment(open_dir: Path) -> dict[str, str]:
     }
 
 
+def owner(path: Path) -> int:
+    """Return the user that a file, or a process, belongs to."""
+    return path.stat().st_uid
+
+
 def python_of_user() -> str:
     """Return an interpreter of this version which the other user can run."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -106,7 +111,7 @@ async def test_ordinary_user_runs_both(open_dir: Path, user_environment: dict[st
     with held_servers(data_dir, python=python, env=user_environment, user=USER) as held:
         await write_row(held.dsn)
         await write_record(held.bootstrap)
-        assert {Path(f"/proc/{pid}").stat().st_uid for pid in held.pids} == {USER.uid}
+        assert {owner(Path(f"/proc/{pid}")) for pid in held.pids} == {USER.uid}
         held.program.send_signal(signal.SIGTERM)
         assert held.program.wait(15) == 0
-    assert (data_dir / "postgres" / "pgdata").stat().st_uid == USER.uid
+    assert owner(data_dir / "postgres" / "pgdata") == USER.uid

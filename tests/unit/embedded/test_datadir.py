@@ -96,8 +96,9 @@ def test_remains_of_a_killed_supervisor_mean_nothing(tmp_path: Path) -> None:
 def test_pid_that_does_not_have_the_lock_open_is_not_the_supervisor(tmp_path: Path) -> None:
     with DataDir(tmp_path).hold(), subprocess.Popen(["/bin/sleep", "60"]) as stranger:
         (tmp_path / "supervisor.pid").write_text(f"{stranger.pid}\n")
-        assert DataDir(tmp_path).supervisor_pid() is None
+        found = DataDir(tmp_path).supervisor_pid()
         stranger.kill()
+    assert found is None
 
 
 def test_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:

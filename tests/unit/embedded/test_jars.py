@@ -19,6 +19,11 @@ def jar(artifact: str, body: bytes) -> Jar:
     return Jar("org.example.deep", artifact, "1.0", expected)
 
 
+def names(folder: Path) -> set[str]:
+    """Return the names in a folder."""
+    return {path.name for path in folder.iterdir()}
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a home directory without a Maven repository."""
@@ -90,7 +95,7 @@ async def test_two_downloads_at_once_both_succeed(maven: Maven, tmp_path: Path) 
         maven.answer(one.path, Answer(bytes(one.expected.size)))
     both = await asyncio.gather(ensure_jars(jars, tmp_path), ensure_jars(jars, tmp_path))
     assert both[0] == both[1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(one.name for one in jars)
+    assert names(tmp_path) == {one.name for one in jars}
 
 
 async def test_failure_of_one_jar_is_reported_by_name(maven: Maven, tmp_path: Path) -> None:

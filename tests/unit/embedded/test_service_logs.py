@@ -62,11 +62,11 @@ def test_names_have_colours_on_a_terminal_unless_they_are_unwanted(
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = Terminal()
     terminal_sink(["one"], stream)("one", "text")
-    assert stream.getvalue() == "\x1b[36mone | \x1b[0mtext\n"
+    assert stream.getvalue() == "\x1b[36mone        | \x1b[0mtext\n"
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
     terminal_sink(["one"], stream)("one", "text")
-    assert stream.getvalue() == "one | text\n"
+    assert stream.getvalue() == "one        | text\n"
 
 
 def test_reader_that_went_away_is_no_error() -> None:
