@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from passbook.domain.slots import SLOT_COUNT, partition_of
+from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.postgres import translate
 from passbook.messaging.consumer import ConsumerLost, Record
 from passbook.messaging.reader import TopicReader
 from passbook.messaging.topics import Topics
@@ -23,6 +25,7 @@ SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
        IS DISTINCT FROM (excluded.published_seq, excluded.partition, excluded.kafka_offset)
 """
 _READ_TIMEOUT_S: Final = 10.0
+_TIMEOUT_S: Final = 10.0
 
 
 class Hint(NamedTuple):
@@ -45,18 +48,35 @@ class RelayPositions:
         self._topics = topics
 
     async def hints(self) -> dict[int, Hint]:
-        """Return the stored hint of each slot that has one."""
-        return {row[0]: Hint(*row[1:]) for row in await self._pool.fetch(_READ)}
+        """Return the stored hint of each slot that has one.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        try:
+            async with lent(self._pool, _TIMEOUT_S) as connection:
+                return {row[0]: Hint(*row[1:]) for row in await connection.fetch(_READ)}
+        except FAILURES as error:
+            translate(error)
 
     async def save(self, published: Mapping[int, int], offsets: Mapping[int, int]) -> None:
-        """Store a hint for the slots of every partition in `offsets` (partition → last offset)."""
+        """Store a hint for the slots of every partition in `offsets` (partition → last offset).
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
         rows = [
             (slot, published[slot], partition, offsets[partition])
             for slot in range(SLOT_COUNT)
             if (partition := partition_of(slot, self._topics.partitions)) in offsets
         ]
-        if rows:
-            await self._pool.execute(_WRITE, *zip(*rows, strict=True))
+        if not rows:
+            return
+        try:
+            async with lent(self._pool, _TIMEOUT_S) as connection:
+                await connection.execute(_WRITE, *zip(*rows, strict=True))
+        except FAILURES as error:
+            translate(error)
 
     async def tails(self, hints: Mapping[int, Hint]) -> dict[int, int]:
         """Return the number of the last event of each slot that is in Kafka; 0 for none.

@@ -30,7 +30,7 @@ from prometheus_client import make_wsgi_app
 
 from passbook.config import MissingSetting, Settings
 from passbook.eventstore.errors import StoreMismatch, StoreUnavailable
-from passbook.eventstore.pool import open_pool
+from passbook.eventstore.pool import FAILURES, lent, open_pool
 from passbook.eventstore.preflight import check_event_store
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import PublishFailed
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 EXIT_CONFIGURATION: Final = 78
 STOP_TIMEOUT_S: Final = 8.0
 _CLOSE_TIMEOUT_S: Final = 5.0
+_PREFLIGHT_TIMEOUT_S: Final = 10.0
 _ALIVE_S: Final = 15.0
 _BEAT_S: Final = 0.5
 _FIRST_RETRY_S: Final = 0.2
@@ -179,8 +180,12 @@ async def event_store_pool(settings: Settings, application: str) -> AsyncIterato
         StoreUnavailable: it does not answer.
     """
     async with database_pool(settings.event_store, application) as pool:
-        async with pool.acquire() as connection:
-            await check_event_store(connection, allow_unsafe=settings.allow_unsafe_durability)
+        try:
+            async with lent(pool, _PREFLIGHT_TIMEOUT_S) as connection:
+                await check_event_store(connection, allow_unsafe=settings.allow_unsafe_durability)
+        except FAILURES as error:
+            message = f"PostgreSQL: {error or type(error).__name__}"
+            raise StoreUnavailable(message) from error
         yield pool
 
 
@@ -193,7 +198,7 @@ async def database_pool(dsn: str, application: str) -> AsyncIterator[asyncpg.Poo
     """
     try:
         pool = await open_pool(dsn, application=application)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except FAILURES as error:
         message = f"PostgreSQL: {error or type(error).__name__}"
         raise StoreUnavailable(message) from error
     try:

@@ -1,6 +1,14 @@
 """Connections to PostgreSQL, opened the way every part of Passbook needs them."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
 import asyncpg
+
+FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""What the driver raises for any reason; which one it was, a SQLSTATE says."""
 
 
 async def open_pool(
@@ -19,6 +27,37 @@ async def open_pool(
         reset=_keep,
         server_settings={"application_name": application},
     )
+
+
+@asynccontextmanager
+async def lent(pool: asyncpg.Pool, timeout_s: float) -> AsyncIterator[asyncpg.Connection]:
+    """Lend a connection of a pool for at most `timeout_s`, then break it off.
+
+    Breaking off is what ends a call to a server that has stopped to answer. Cancelling the call
+    does not: the driver would ask that same server to cancel it, and wait for its answer before it
+    rolls back or gives the connection back.
+
+    Raises:
+        TimeoutError: no connection could be had in time.
+        asyncpg.InterfaceError, asyncpg.PostgresError, OSError: the connection was broken off.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    async with asyncio.timeout_at(deadline):
+        connection = await pool.acquire()
+    watchdog = loop.call_at(deadline, _break_off, connection)
+    try:
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
+    finally:
+        watchdog.cancel()
+
+
+def _break_off(connection: asyncpg.Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # it was given back this very moment
+        connection.terminate()
 
 
 async def _keep(_connection: asyncpg.Connection) -> None:

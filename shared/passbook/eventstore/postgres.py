@@ -18,6 +18,7 @@ from passbook.eventstore.errors import (
     StoreMismatch,
     StoreUnavailable,
 )
+from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.store import (
     CommandOutcome,
     NewEvent,
@@ -180,13 +181,9 @@ class PostgresEventStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         try:
-            async with asyncio.timeout(self._timeout_s), self._pool.acquire() as connection:
-                try:
-                    yield connection
-                except TimeoutError:
-                    connection.terminate()
-                    raise
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            async with lent(self._pool, self._timeout_s) as connection:
+                yield connection
+        except FAILURES as error:
             translate(error)
 
 

@@ -22,6 +22,7 @@ import structlog
 from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
 from passbook.domain.slots import SLOT_COUNT, partition_of
 from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.store import EventStore
 from passbook.messaging.consumer import Consumer, Record, next_offsets
 from passbook.messaging.dead_letters import DeadLetterOffice
@@ -45,7 +46,6 @@ _MOST_PARKED: Final = 100
 _FENCED_ATTEMPTS: Final = 10
 _APPLY_TIMEOUT_S: Final = 60.0
 _MISFITS: Final = (CannotApply, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
-_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 Apply = Callable[[asyncpg.Connection, Sequence[PublishedEvent]], Awaitable[None]]
 
@@ -192,11 +192,7 @@ class ProjectionRuntime:
         """Move the positions and apply the events, in one transaction."""
         expected = {slot: self._at[slot] for slot in reached}
         try:
-            async with (
-                asyncio.timeout(_APPLY_TIMEOUT_S),
-                self._pool.acquire() as connection,
-                connection.transaction(),
-            ):
+            async with lent(self._pool, _APPLY_TIMEOUT_S) as connection, connection.transaction():
                 await self._positions.advance(connection, expected, reached)
                 if self._parked:
                     events = await self._without_parked(connection, events)
@@ -205,7 +201,7 @@ class ProjectionRuntime:
             raise ProjectionStopped(str(error)) from error
         except _MISFITS:
             raise
-        except _FAILURES as error:
+        except FAILURES as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
 
     async def _without_parked(
@@ -258,10 +254,10 @@ class ProjectionRuntime:
 
     async def _reload(self) -> None:
         try:
-            async with asyncio.timeout(_APPLY_TIMEOUT_S), self._pool.acquire() as connection:
+            async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
                 self._at = await self._positions.load(connection)
                 self._parked = await self._positions.parked(connection)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
         PROJECTION_PARKED.labels(self._projection.name).set(len(self._parked))
 

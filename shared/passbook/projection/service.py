@@ -6,6 +6,7 @@ import asyncpg
 
 from passbook.config import Settings
 from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import check_durability, check_event_store, check_migrated
 from passbook.messaging.consumer import Consumer
@@ -16,6 +17,7 @@ from passbook.projection.runtime import ProjectionRuntime
 from passbook.service import Health, check_kafka, database_pool, run_service
 
 _POLL_RECORDS = 2000
+_PREFLIGHT_TIMEOUT_S = 10.0
 
 
 def run_projector(name: str, projection: Projection, settings: Settings) -> int:
@@ -67,13 +69,13 @@ async def _preflight(
     """
     unsafe = settings.allow_unsafe_durability
     try:
-        async with events.acquire() as connection:
+        async with lent(events, _PREFLIGHT_TIMEOUT_S) as connection:
             environment_id = await check_event_store(connection, allow_unsafe=unsafe)
-        async with rows.acquire() as connection:
+        async with lent(rows, _PREFLIGHT_TIMEOUT_S) as connection:
             if not unsafe:
                 await check_durability(connection)
             await check_migrated(connection, projection_migrations(projection))
             positions = Positions(projection.name)
             await positions.claim(connection, environment_id, projection.version)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        raise StoreUnavailable(str(error)) from error
+    except FAILURES as error:
+        raise StoreUnavailable(str(error) or type(error).__name__) from error
