@@ -61,16 +61,13 @@ async def template(servers: Servers) -> AsyncIterator[Template]:
     """Give the migrated template; nobody may connect to it, or it could not be cloned."""
     run = secrets.token_hex(4)
     async with _fresh_database(servers.admin_dsn, f"passbook_test_{run}") as (name, dsn):
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
-        try:
+        logins = {role: (f"{name}_{role}", secrets.token_hex(16)) for role in ROLES}
+        async with connected(dsn) as connection:
             await apply_migrations(connection, every_migration())
-            logins = {role: (f"{name}_{role}", secrets.token_hex(16)) for role in ROLES}
             for role, (user, password) in logins.items():
                 await connection.execute(
                     f"CREATE ROLE {user} LOGIN PASSWORD '{password}' IN ROLE {role}"
                 )
-        finally:
-            await connection.close()
         yield Template(name, logins)
         for user, _ in logins.values():
             await _administer(servers.admin_dsn, f"DROP ROLE {user}")
@@ -87,11 +84,8 @@ async def make_database(servers: Servers, template: Template) -> AsyncIterator[M
                 _fresh_database(servers.admin_dsn, name, template.name)
             )
             environment_id = uuid4()
-            connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
-            try:
+            async with connected(dsn) as connection:
                 await connection.execute(_NEW_ENVIRONMENT, environment_id)
-            finally:
-                await connection.close()
             return Database(name, dsn, environment_id, template.logins)
 
         yield make
@@ -111,6 +105,16 @@ async def unmigrated_dsn(servers: Servers) -> AsyncIterator[str]:
         yield dsn
 
 
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Connect for as long as the block."""
+    connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
+    try:
+        yield connection
+    finally:
+        await _close(connection)
+
+
 @pytest.fixture
 async def connect(database: Database) -> AsyncIterator[Connect]:
     """Give a function that connects to the test's database, as its owner or as a role."""
@@ -118,9 +122,7 @@ async def connect(database: Database) -> AsyncIterator[Connect]:
 
         async def open_connection(role: str | None = None) -> asyncpg.Connection:
             dsn = database.admin_dsn if role is None else database.dsn(role)
-            connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
-            stack.push_async_callback(_close, connection)
-            return connection
+            return await stack.enter_async_context(connected(dsn))
 
         yield open_connection
 
@@ -156,11 +158,8 @@ async def _fresh_database(
 
 
 async def _administer(admin_dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(admin_dsn, timeout=_CONNECT_TIMEOUT_S)
-    try:
+    async with connected(admin_dsn) as connection:
         await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def _close(connection: asyncpg.Connection) -> None:

@@ -157,15 +157,14 @@ async def test_a_call_without_an_answer_ends_in_time_and_the_next_one_works(
 
 
 async def test_connections_that_were_cut_while_idle_are_replaced(
-    store: PostgresEventStore, database: Database
+    store: PostgresEventStore, connect: Connect
 ) -> None:
-    owner = await asyncpg.connect(database.admin_dsn)
     await store.heads()
+    owner = await connect()
     await owner.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    await owner.close()
 
     async def answers() -> bool:
         try:

@@ -1,6 +1,7 @@
 """Schema migrations: each script once, in order, unchanged, whoever starts first."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
@@ -15,20 +16,17 @@ from passbook.migrations import (
     apply_migrations,
     pending_migrations,
 )
-from tests.support.databases import every_migration
+from tests.support.databases import connected, every_migration
 
 _FIRST: Final = Migration("toys", 1, "0001_toys", "CREATE TABLE toys (name text)")
 _SECOND: Final = Migration("toys", 2, "0002_colour", "ALTER TABLE toys ADD colour text")
 
 
-async def _connect(dsn: str) -> asyncpg.Connection:
-    return await asyncpg.connect(dsn, timeout=10)
-
-
 @pytest.fixture
-async def connection(unmigrated_dsn: str) -> asyncpg.Connection:
-    """Give the owner's connection to an empty database, which is dropped with it."""
-    return await _connect(unmigrated_dsn)
+async def connection(unmigrated_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Give the owner's connection to an empty database."""
+    async with connected(unmigrated_dsn) as connection:
+        yield connection
 
 
 async def _columns(connection: asyncpg.Connection) -> list[str]:
@@ -96,17 +94,18 @@ async def test_a_script_that_fails_leaves_those_before_it_and_no_lock(
         await apply_migrations(connection, [_FIRST, broken])
     assert await _columns(connection) == ["name"]
 
-    second = await _connect(unmigrated_dsn)
-    async with asyncio.timeout(5):
+    async with connected(unmigrated_dsn) as second, asyncio.timeout(5):
         assert await apply_migrations(second, [_FIRST, _SECOND]) == [_SECOND]
 
 
 async def test_of_two_who_migrate_at_once_one_does_the_work(unmigrated_dsn: str) -> None:
     """Seen to fail: without the advisory lock, on a schema that exists already."""
-    connections = [await _connect(unmigrated_dsn) for _ in range(4)]
-    applied = await asyncio.gather(
-        *(apply_migrations(connection, every_migration()) for connection in connections)
-    )
+
+    async def migrate() -> list[Migration]:
+        async with connected(unmigrated_dsn) as connection:
+            return await apply_migrations(connection, every_migration())
+
+    applied = await asyncio.gather(*(migrate() for _ in range(4)))
     assert sorted(map(len, applied)) == [0, 0, 0, len(every_migration())]
 
 

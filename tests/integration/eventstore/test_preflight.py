@@ -1,12 +1,11 @@
 """Before anything else: is this the database, migrated, and does it keep what it commits?"""
 
-import asyncpg
 import pytest
 
 from passbook.eventstore.errors import StoreMismatch
 from passbook.eventstore.preflight import check_durability, check_event_store, check_migrated
 from passbook.migrations import Migration
-from tests.support.databases import Connect, Database
+from tests.support.databases import Connect, Database, connected
 
 
 async def test_a_good_store_says_which_one_it_is(connect: Connect, database: Database) -> None:
@@ -43,11 +42,9 @@ async def test_every_setting_that_can_lose_commits_is_looked_at(setting: str) ->
 
 
 async def test_a_database_that_is_not_migrated_is_refused(unmigrated_dsn: str) -> None:
-    connection = await asyncpg.connect(unmigrated_dsn, timeout=10)
-    with pytest.raises(
-        StoreMismatch, match=r"not migrated: eventstore 0001.*run `passbook migrate`"
-    ):
-        await check_event_store(connection)
+    async with connected(unmigrated_dsn) as connection:
+        with pytest.raises(StoreMismatch, match=r"not migrated: eventstore 0001.*passbook migrate"):
+            await check_event_store(connection)
 
 
 async def test_a_database_of_other_scripts_is_refused(connect: Connect) -> None:
