@@ -1,0 +1,1 @@
+"""The verbs against real servers, as programs."""
