@@ -1,3 +1,8 @@
 """Fixtures for every test."""
 
-pytest_plugins = ["tests.support.servers", "tests.support.databases", "tests.support.topics"]
+pytest_plugins = [
+    "tests.support.servers",
+    "tests.support.databases",
+    "tests.support.topics",
+    "tests.support.world",
+]

@@ -1,0 +1,53 @@
+"""Services are killed, frozen and cut off in the middle of their work; nothing is lost or doubled.
+
+Each test holds invariants of the architecture: 2 (one effect, one outcome), 3 (the log has no
+holes), 4 (Kafka carries it), 5 (a read model is the fold of the log), 6 (audit is evidence),
+7 (money is exact). `reckon` looks at all of them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from tests.support.databases import Connect
+from tests.support.reckoning import evidence_holds, reckon
+from tests.support.until import until
+from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, SERVICES, World
+
+Progress = Callable[[], Awaitable[int]]
+
+_COMMANDS: Final = 20_000
+_ACCOUNTS: Final = 1_000
+_MARKS: Final = (0.15, 0.4, 0.65)
+
+
+async def test_every_service_killed_three_times_in_the_middle_of_its_work(
+    world: World, connect: Connect
+) -> None:
+    expected = await world.backlog(_COMMANDS, _ACCOUNTS)
+    await world.run(*SERVICES)
+    async with world.outsider.watched("events") as published, asyncio.TaskGroup() as group:
+        for name, progress in (
+            (COMMAND_SERVICE, world.stored),
+            (RELAY, published),
+            (BALANCES, lambda: world.applied("balance")),
+            (AUDIT, lambda: world.applied("audit")),
+        ):
+            group.create_task(_killed_at(world, name, progress, expected.events))
+    await reckon(world, expected)
+    await evidence_holds(connect, expected.events)
+
+
+async def _killed_at(world: World, name: str, progress: Progress, events: int) -> None:
+    """Kill a service each time it has done a further part of its work, and start it again."""
+    for mark in _MARKS:
+        await until(partial(_reached, progress, int(mark * events)), 30)
+        (process,) = [p for p in world.processes if p.name == name and p.exit_code is None]
+        await process.kill()
+        assert await progress() < events, f"{name} had nothing left to do when it was killed"
+        world.start(name)
+
+
+async def _reached(progress: Progress, mark: int) -> bool:
+    return await progress() >= mark
