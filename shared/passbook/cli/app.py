@@ -14,7 +14,7 @@ from typing import Final
 
 from cyclopts import App, CycloptsError, Group, UnknownCommandError
 
-from passbook.cli.failures import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, explain
+from passbook.cli.failures import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, explain
 
 _MACHINE: Final = Group("This machine", sort_key=1)
 _BANK: Final = Group("The bank", sort_key=2)
@@ -86,7 +86,7 @@ def run(tokens: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # `passbook … | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+        return EXIT_FAILED
     except Exception as error:
         if os.environ.get("PASSBOOK_DEBUG"):
             raise

@@ -1,1 +1,1 @@
-"""The verbs in the test's own process, without servers."""
+"""The command line without servers."""
