@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,6 +46,17 @@ class Program:
             stdout, stderr = await process.communicate()
         assert process.returncode is not None
         return Ended(process.returncode, stdout.decode(), stderr.decode())
+
+    @asynccontextmanager
+    async def running(self, *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run a verb for the length of the block, and not a moment longer."""
+        process = await self.start(*arguments)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
 
     async def start(self, *arguments: object) -> asyncio.subprocess.Process:
         """Start a verb that ends when it is told to."""

@@ -82,12 +82,13 @@ async def test_future_has_no_state(program: Program) -> None:
 async def test_min_version_waits_for_the_view(
     program: Program, account: BankAccount, catch_up: CatchUp
 ) -> None:
-    waiting = await program.start("account", "show", account.id, "--min-version", 3)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(waiting.wait()), 2)
-    await catch_up()
-    assert await asyncio.wait_for(waiting.wait(), 10) == 0
-    late = await program("account", "show", account.id, "--min-version", 4, "--timeout", 0.1)
+    asked = ("account", "show", account.id, "--min-version")
+    async with program.running(*asked, 3, "--timeout", 60) as waiting:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(waiting.wait(), 2)
+        await catch_up()
+        assert await asyncio.wait_for(waiting.wait(), 30) == 0
+    late = await program(*asked, 4, "--timeout", 0.1)
     assert late.code == 69
     assert "at version 3, not yet at 4" in late.stderr
 

@@ -30,11 +30,10 @@ async def test_tail_from_the_beginning_tells_everything_in_the_order_of_slots(
 async def test_tail_follows_what_happens_until_it_is_interrupted(
     program: Program, account: BankAccount, repository: AccountRepository
 ) -> None:
-    tail = await program.start("events", "tail", "--json")
-    assert tail.stdout is not None
     later = opened()
-    first = asyncio.create_task(tail.stdout.readline())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30), program.running("events", "tail", "--json") as tail:
+        assert tail.stdout is not None
+        first = asyncio.create_task(tail.stdout.readline())
         # It says nothing until something happens, so things happen until it says something.
         while not first.done():
             account.deposit(later.balance)
