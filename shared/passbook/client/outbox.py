@@ -37,14 +37,12 @@ class Outbox:
         try:
             await self._producer.start()
         except BaseException:
-            await self.stop()
+            await self._discard_producer()
             raise
 
     async def stop(self) -> None:
-        """Disconnect; what is not acknowledged by then will not be."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        """Disconnect; what was not sent by then will not be."""
+        await self._discard_producer()
         self._settle(self._letters, PublishFailed("closed"))
 
     async def post(self, partition: int, record: Record) -> None:
@@ -69,7 +67,7 @@ class Outbox:
                 await self._publish(letters)
             except PublishFailed as error:
                 failure = error
-                await self.stop()
+                await self._discard_producer()
             else:
                 failure = None
             finally:
@@ -83,6 +81,11 @@ class Outbox:
         for letter in letters:
             records[letter.partition].append(letter.record)
         await self._producer.publish(self._topic, records)
+
+    async def _discard_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
 
     @staticmethod
     def _settle(letters: list[_Letter], failure: PublishFailed | None) -> None:

@@ -16,12 +16,15 @@ from passbook.messaging.tail import Tail
 
 class FakeBank:
     """Stands where Kafka and everything behind it stand. `silent` answers nothing; `broken` counts
-    how many publications fail from now on.
+    how many publications fail from now on; `gate` holds them back.
     """
 
     def __init__(self) -> None:
         self.published: list[tuple[int, CommandMessage]] = []
         self.batches: list[int] = []
+        self.requests = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.producers = 0
         self.tail_starts = 0
         self.silent = False
@@ -87,7 +90,9 @@ class FakeProducer(Producer):
         self, topic: str, records: Mapping[int, Iterable[Outgoing]]
     ) -> dict[int, int]:
         assert topic == "bank.commands"
+        self._bank.requests += 1
         await asyncio.sleep(0)  # let others post meanwhile, as a request would
+        await self._bank.gate.wait()
         self._bank.take(records)
         return {}
 

@@ -139,6 +139,21 @@ async def test_failed_publication_is_unknown_and_the_next_one_has_a_new_producer
     assert bank.producers == 2
 
 
+async def test_what_was_not_sent_when_a_batch_failed_goes_out_with_the_next_one(
+    client: PassbookClient, bank: FakeBank
+) -> None:
+    bank.broken = 1
+    bank.gate.clear()
+    first = asyncio.create_task(client.execute(DEPOSIT))
+    await until(lambda: bank.requests == 1)
+    later = [asyncio.create_task(client.execute(DEPOSIT)) for _ in range(3)]
+    await asyncio.sleep(0)  # they post while the first one is on its way
+    bank.gate.set()
+    with pytest.raises(OutcomeUnknown, match="broken"):
+        await first
+    assert all([(await one).accepted for one in later])
+
+
 async def test_send_does_not_wait_for_the_outcome(client: PassbookClient, bank: FakeBank) -> None:
     bank.silent = True
     command_id = await client.send(CloseAccount(ACCOUNT))
