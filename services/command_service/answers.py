@@ -59,6 +59,15 @@ class AnswerDesk:
         await self._settle()
         self._publishing = asyncio.create_task(self._publish(answers, dict(offsets)))
 
+    def check(self) -> None:
+        """Return unless publishing has failed, which no later answers may come to tell.
+
+        Raises:
+            PublishFailed, ConsumerLost: of the newest answers.
+        """
+        if self._publishing is not None and self._publishing.done():
+            self._publishing.result()
+
     async def close(self) -> None:
         """Return when everything is acknowledged and committed."""
         await self._settle()

@@ -4,13 +4,15 @@ the last one is appended.
 Deciding works on accounts in memory. An append names, for every slot it touches, the head those
 accounts were read at; PostgreSQL compares, so a stale memory, a second owner of the partition or a
 direct writer costs a refused append and never a wrong decision. What is refused is decided again,
-one slot at a time, which gets through however busy the other writers are.
+one slot at a time, so that a busy writer elsewhere does not matter, with pauses that let a burst of
+the other writer pass.
 
 Kafka's offsets are committed last. Whatever fails before that is delivered again, and a command
 that was decided already gets its stored outcome.
 """
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -36,6 +38,7 @@ _CONFLICT: Final = "idempotency_conflict"
 _CONFLICT_MESSAGE: Final = "This command id was used before, with other content"
 _POLL_S: Final = 0.5
 _ATTEMPTS: Final = 20
+_PAUSE_S: Final = 0.01
 
 log = structlog.get_logger()
 
@@ -92,6 +95,7 @@ class CommandService:
         before: Batch | None = None
         try:
             while not stop.is_set():
+                self._desk.check()
                 poll = poll or asyncio.create_task(self._consumer.poll(_POLL_S))
                 appending = {before.appended} if before and before.appended else set()
                 await asyncio.wait({poll, *appending}, return_when=asyncio.FIRST_COMPLETED)
@@ -183,6 +187,10 @@ class CommandService:
             return self._refuse(message, message.code, message.reason, stamp)
         command_id, command, request_hash, context = message
         place = self._cache.touch(command.account_id)
+        slot = place.slot
+        head = self._cache.heads[slot]
+        # Also for a refusal: it, too, is right only for the state it was decided on.
+        batch.heads.setdefault(slot, head)
         try:
             account = execute(place.account, command, stamp)
         except AccountError as refusal:
@@ -190,9 +198,6 @@ class CommandService:
         place.account = account
         (event,) = account.pending_events
         account.clear_pending()
-        slot = place.slot
-        head = self._cache.heads[slot]
-        batch.heads.setdefault(slot, head)
         self._cache.heads[slot] = head + 1
         metadata = orjson.dumps({"command_id": str(command_id), **context}).decode()
         batch.events.append(new_event(slot, account.id, event, metadata))
@@ -240,12 +245,14 @@ class CommandService:
     async def _redo_slot(
         self, arrivals: Sequence[Arrival], stored: Mapping[UUID, CommandOutcome]
     ) -> Batch:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             batch = await self._decide(arrivals, stored)
             try:
                 await self._append(batch)
             except SlotMoved:
                 self._cache.forget(batch.heads)
+                # Let a burst of the other writer pass; the last pauses are about 0.2 s.
+                await asyncio.sleep(random.uniform(0.5, 1.0) * _PAUSE_S * attempt)
             except DuplicateCommand:
                 self._cache.forget(batch.heads)
                 stored = await self._store.outcomes(list(batch.decided)) | dict(stored)

@@ -22,40 +22,40 @@ _PREFLIGHT_TIMEOUT_S = 10.0
 
 def run_projector(name: str, projection: Projection, settings: Settings) -> int:
     """Run a projection as the service `name` until SIGTERM; return the exit code."""
+    return run_service(
+        name, settings, lambda stop, health: session(stop, health, name, projection, settings)
+    )
 
-    async def session(stop: asyncio.Event, health: Health) -> None:
-        topics = settings.topics
-        await check_kafka(settings)
+
+async def session(
+    stop: asyncio.Event, health: Health, name: str, projection: Projection, settings: Settings
+) -> None:
+    """Apply events until `stop` is set."""
+    topics = settings.topics
+    await check_kafka(settings)
+    async with (
+        database_pool(settings.event_store, name) as events,
+        database_pool(settings.read_model, name) as rows,
+    ):
+        await _preflight(projection, settings, events, rows)
         async with (
-            database_pool(settings.event_store, name) as events,
-            database_pool(settings.read_model, name) as rows,
+            DeadLetterOffice(
+                settings.kafka, topics.events_dlq(projection.name), client_id=name
+            ) as office,
+            Consumer(
+                settings.kafka,
+                topics.events,
+                group=topics.prefix + name,
+                client_id=name,
+                max_records=_POLL_RECORDS,
+                session_timeout_s=settings.kafka_session_timeout_s,
+            ) as consumer,
         ):
-            await _preflight(projection, settings, events, rows)
-            async with (
-                DeadLetterOffice(
-                    settings.kafka, topics.events_dlq(projection.name), client_id=name
-                ) as office,
-                Consumer(
-                    settings.kafka,
-                    topics.events,
-                    group=topics.prefix + name,
-                    client_id=name,
-                    max_records=_POLL_RECORDS,
-                    session_timeout_s=settings.kafka_session_timeout_s,
-                ) as consumer,
-            ):
-                runtime = ProjectionRuntime(
-                    projection,
-                    rows,
-                    PostgresEventStore(events),
-                    consumer,
-                    office,
-                    topics.partitions,
-                )
-                health.ready()
-                await runtime.run(stop)
-
-    return run_service(name, settings, session)
+            runtime = ProjectionRuntime(
+                projection, rows, PostgresEventStore(events), consumer, office, topics.partitions
+            )
+            health.ready()
+            await runtime.run(stop)
 
 
 async def _preflight(

@@ -1,0 +1,1 @@
+"""The command service on real servers, in the test's own process."""

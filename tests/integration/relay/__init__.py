@@ -1,0 +1,1 @@
+"""The outbox relay on real servers, in the test's own process."""
