@@ -7,7 +7,8 @@ Kinds of differences:
     missing        an event has no entry, or neither side has a number that there must be
     not_in_store   an entry has no event
     inserted       an entry that the projection has not written: its number is over the position
-    reordered      entry and event of one number are not the same event, and both exist twice over
+    reordered      entry and event of one number are not the same event, and each of them has another
+                   number on the other side
     chain_broken   an entry does not name the hash of the one before it
 """
 
