@@ -76,6 +76,11 @@ class EmbeddedKafka:
             await self.stop()
             raise
 
+    async def ended(self) -> None:
+        """Return when the node has ended, however it did; at once when it does not run."""
+        if self._child is not None:
+            await self._child.wait()
+
     async def stop(self) -> None:
         """End the node, so that its logs need no recovery; harmless when it does not run."""
         child, self._child = self._child, None

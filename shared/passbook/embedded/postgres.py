@@ -105,6 +105,11 @@ class EmbeddedPostgres:
             await self.stop()
             raise
 
+    async def ended(self) -> None:
+        """Return when the server has ended, however it did; at once when it does not run."""
+        if self._child is not None:
+            await self._child.wait()
+
     async def stop(self) -> None:
         """Cut the sessions, write a checkpoint, end the server; harmless when it does not run."""
         child, self._child = self._child, None
