@@ -30,7 +30,7 @@ async def test_demo_holds_twice_on_the_same_data_and_leaves_nothing_running(
     assert all(check["ok"] for check in first.document["checks"])
     assert second.code == 0, second.stdout + second.stderr
     assert f"All {len(first.document['checks'])} checks hold" in second.stdout
-    assert left + here.processes() == []
+    assert left | here.processes() == {}
 
 
 async def test_demo_uses_what_runs_and_leaves_it_running(here: Installation) -> None:
@@ -53,4 +53,4 @@ async def test_an_interrupted_demo_leaves_nothing_running(here: Installation) ->
     process.send_signal(signal.SIGINT)
 
     assert await ended(process) == 130
-    assert here.processes() == []
+    assert here.processes() == {}

@@ -133,6 +133,25 @@ async def test_one_more_instance_runs_beside_up_and_ends_when_told(here: Install
 
 
 @pytest.mark.usefixtures("up")
+async def test_killed_servers_are_started_again_on_their_data(here: Installation) -> None:
+    opening = ("account", "open", "--owner", "Ada", "--deposit", "500.00", "--json")
+    account_id = (await here.passbook(*opening)).document["account_id"]
+
+    for pid, command in here.processes().items():
+        if "bin/postgres -D" in command or "kafka.Kafka" in command:
+            os.kill(pid, signal.SIGKILL)
+
+    async def is_back() -> bool:
+        status = await here.passbook("status", "--json")
+        return status.code == 0 and all(one["ready"] for one in status.document["services"])
+
+    await until(lambda: not any("kafka.Kafka" in one for one in here.processes().values()))
+    await until(is_back, 60)
+    deposit = await here.passbook("account", "deposit", account_id, "1.00", "--timeout", "60")
+    assert deposit.code == 0, deposit.stderr
+
+
+@pytest.mark.usefixtures("up")
 async def test_a_killed_service_is_back_at_once(here: Installation, up: Up) -> None:
     [killed] = up.service_pids["audit-projector"]
     os.kill(killed, signal.SIGKILL)
@@ -151,7 +170,7 @@ async def test_up_ends_in_order_when_told_and_leaves_nothing(fresh: Installation
         code = await running.end(signal.SIGTERM)
 
     assert code == 0
-    assert fresh.processes() == []
+    assert fresh.processes() == {}
     assert not (fresh.data_dir / "endpoints.json").exists()
     assert (await fresh.passbook("status", "--json")).document["running"] is False
 
@@ -175,7 +194,7 @@ async def test_nothing_survives_a_killed_up_but_the_data(fresh: Installation) ->
         down = await fresh.passbook("down", "--json")
 
         assert (down.code, down.document) == (0, {"running": False, "stopped": True})
-        assert fresh.processes() == []
+        assert fresh.processes() == {}
 
 
 async def test_an_interrupted_start_leaves_nothing(fresh: Installation) -> None:
@@ -186,7 +205,7 @@ async def test_an_interrupted_start_leaves_nothing(fresh: Installation) -> None:
     process.send_signal(signal.SIGINT)
 
     assert await ended(process) == 0
-    assert fresh.processes() == []
+    assert fresh.processes() == {}
 
 
 async def test_a_further_interrupt_does_not_wait_for_services(fresh: Installation) -> None:
@@ -198,7 +217,7 @@ async def test_a_further_interrupt_does_not_wait_for_services(fresh: Installatio
         code = await running.end(signal.SIGINT)
 
     assert code == 0
-    assert fresh.processes() == []
+    assert fresh.processes() == {}
 
 
 async def test_down_where_nothing_runs_says_so(fresh: Installation) -> None:
@@ -232,7 +251,7 @@ async def test_up_starts_no_server_where_own_ones_are_configured(
             assert not (own.data_dir / "postgres").exists()
             assert not (own.data_dir / "kafka").exists()
             assert await running.end(signal.SIGTERM) == 0
-        assert own.processes() == []
+        assert own.processes() == {}
 
 
 def _has_pending_sigterm(pid: int) -> bool:

@@ -35,23 +35,27 @@ class Installation:
     async def up(self, *arguments: str) -> AsyncIterator["Up"]:
         """Run `passbook up` for the length of the block; it is ready when the block starts."""
         process = await self.passbook.start("up", "--json", *arguments)
+        assert process.stderr is not None
+        # Somebody has to read it, or `up` waits for that with its next line.
+        log = asyncio.create_task(process.stderr.read())
         try:
-            yield Up(process, await _document(process))
+            yield Up(process, await _document(process, log))
         finally:
             if process.returncode is None:
                 process.kill()
-            await process.communicate()
+            await process.wait()
+            await log
             await self.until_nothing_runs()
 
-    def processes(self) -> list[str]:
-        """Return the command lines of everything that runs for this installation."""
-        found = []
+    def processes(self) -> dict[int, str]:
+        """Return the command line of every process that runs for this installation, by pid."""
+        found = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal() and int(entry.name) != os.getpid():
                 command, environment = _read(entry / "cmdline"), _read(entry / "environ")
                 # A process that has ended and waits for its parent has no command line any more.
                 if command and (str(self.data_dir) in command or self.mark in environment):
-                    found.append(command)
+                    found[int(entry.name)] = command
         return found
 
     async def until_nothing_runs(self, deadline_s: float = 10.0) -> None:
@@ -75,7 +79,8 @@ class Up:
     async def end(self, number: signal.Signals) -> int:
         """Send it a signal and return its exit code when it has ended."""
         self.process.send_signal(number)
-        return await ended(self.process)
+        async with asyncio.timeout(STOP_BOUND_S):
+            return await self.process.wait()
 
 
 @contextmanager
@@ -100,7 +105,9 @@ async def ended(process: asyncio.subprocess.Process) -> int:
     return process.returncode
 
 
-async def _document(process: asyncio.subprocess.Process) -> dict[str, Any]:
+async def _document(
+    process: asyncio.subprocess.Process, log: asyncio.Task[bytes]
+) -> dict[str, Any]:
     assert process.stdout is not None
     text = b""
     async with asyncio.timeout(START_BOUND_S):
@@ -109,8 +116,7 @@ async def _document(process: asyncio.subprocess.Process) -> dict[str, Any]:
             if line == b"}\n":
                 document: dict[str, Any] = json.loads(text)
                 return document
-    _, errors = await process.communicate()
-    message = f"up ended before it was ready: {errors.decode()}"
+    message = f"up ended before it was ready: {(await log).decode()}"
     raise AssertionError(message)
 
 

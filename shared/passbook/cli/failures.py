@@ -3,6 +3,7 @@
 0 ok · 1 failed · 2 usage · 3 rejected by the domain · 4 not found · 5 conflict · 69 unavailable
 """
 
+import os
 from typing import Final
 
 EXIT_OK: Final = 0
@@ -16,7 +17,13 @@ EXIT_UNAVAILABLE: Final = 69
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C, as every shell counts it: 128 + SIGINT."""
 
-_UNAVAILABLE_REMEDY: Final = "see what runs with `passbook status`, start it with `passbook up`"
+_REMEDY: Final = "see what runs with `passbook status`, start it with `passbook up`"
+_REMEDY_WITH_OWN_SERVERS: Final = "is {variables} right, and does that server run?"
+_SERVERS: Final = (
+    "PASSBOOK_EVENT_STORE_DSN",
+    "PASSBOOK_READ_MODEL_DSN",
+    "PASSBOOK_KAFKA_BOOTSTRAP",
+)
 
 
 class CommandFailed(Exception):
@@ -87,10 +94,17 @@ def _line(error: Exception, code: int) -> str:
     elif not text:
         text = type(error).__name__
     if code == EXIT_UNAVAILABLE and not isinstance(error, CommandFailed):
-        text = f"{text.rstrip('.')}; {_UNAVAILABLE_REMEDY}"
+        text = f"{text.rstrip('.')}; {_remedy()}"
     if code == EXIT_FAILED and not _is_ours(error) and not isinstance(error, ValidationError):
         text += " (set PASSBOOK_DEBUG=1 to see where)"
     return text
+
+
+def _remedy() -> str:
+    configured = [name for name in _SERVERS if os.environ.get(name)]
+    if configured:
+        return _REMEDY_WITH_OWN_SERVERS.format(variables=" or ".join(configured))
+    return _REMEDY
 
 
 def _is_ours(error: Exception) -> bool:

@@ -3,10 +3,11 @@ topics, and with a password for every login.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from passbook.cli.keeper import Say, kept
 from passbook.cli.logins import OF_SERVICE, READER, login_dsn, set_passwords
 from passbook.cli.setup import apply_schema, create
 from passbook.config import Settings
@@ -14,9 +15,6 @@ from passbook.embedded.datadir import DataDir
 from passbook.embedded.endpoints import Endpoints
 from passbook.embedded.kafka import EmbeddedKafka
 from passbook.embedded.postgres import EmbeddedPostgres
-
-Say = Callable[[str], None]
-"""Is told what has just been done, in a few words for people who watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,11 @@ async def prepared_ground(
         async with asyncio.TaskGroup() as group:
             database = group.create_task(_database(data_dir, settings, postgres, say))
             broker = group.create_task(_broker(settings, kafka, say))
-        yield Ground(data_dir, broker.result(), database.result())
+        started = {"PostgreSQL": postgres, "Kafka": kafka}
+        async with kept({name: one for name, one in started.items() if one is not None}, say):
+            yield Ground(data_dir, broker.result(), database.result())
     except ExceptionGroup as failures:
-        raise failures.exceptions[0] from failures  # the first one cancelled the other start
+        raise failures.exceptions[0] from failures  # the first one cancelled the others
     finally:
         async with asyncio.TaskGroup() as group:
             for server in (postgres, kafka):

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from passbook.cli.failures import CommandFailed
-from passbook.cli.ground import Ground, Say, prepared_ground
+from passbook.cli.ground import Ground, prepared_ground
+from passbook.cli.keeper import Say
 from passbook.cli.logins import OF_SERVICE
 from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
