@@ -58,4 +58,4 @@ async def test_servers_that_do_not_answer_are_unavailable(
         assert await asyncio.to_thread(main, arguments) == 69
         out, err = capsys.readouterr()
         assert out == ""
-        assert "passbook up" in err
+        assert "PASSBOOK_KAFKA_BOOTSTRAP" in err
