@@ -10,7 +10,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from passbook.messaging.header_names import accept_any_header_name
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
+
+accept_any_header_name()
 
 Record: TypeAlias = ConsumerRecord
 """A record as aiokafka hands it out: topic, partition, offset, key, value, headers."""
