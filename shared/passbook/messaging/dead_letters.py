@@ -2,28 +2,53 @@
 
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from passbook.messaging.cloudevents import format_time
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from passbook.messaging.cloudevents import Header, format_time
 from passbook.messaging.consumer import Record
 from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
+from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
 from passbook.telemetry import DEAD_LETTERS
+
+_KEPT_VALUE: Final = 1024 * 1024
+_KEPT_FIELD: Final = 1024
+_KEPT_HEADERS: Final = 100
 
 
 def dead_letter(record: Record, reason: str) -> Outgoing:
     """Return the copy of `record` for a dead-letter topic: the original key, value and headers,
     plus `dlq-topic`, `dlq-partition`, `dlq-offset`, `dlq-error` and `dlq-failed-at`.
+
+    A record that the topic does not take, because it was small only while it was compressed, is
+    cut: the first megabyte of its value and its short headers are kept, and `dlq-truncated` says
+    how many bytes it had.
     """
-    headers = [
-        *record.headers,
+    added = [
         ("dlq-topic", record.topic.encode()),
         ("dlq-partition", str(record.partition).encode()),
         ("dlq-offset", str(record.offset).encode()),
         ("dlq-error", reason.encode()),
         ("dlq-failed-at", format_time(datetime.now(UTC)).encode()),
     ]
-    return record.key, record.value, headers
+    whole = record.key, record.value, [*record.headers, *added]
+    size = DefaultRecordBatchBuilder.estimate_size_in_bytes(*whole)
+    if size <= MAX_DEAD_LETTER_RECORD:
+        return whole
+    return _cut(record, [*added, ("dlq-truncated", str(size).encode())])
+
+
+def _cut(record: Record, added: list[Header]) -> Outgoing:
+    short = [
+        (name, value)
+        for name, value in record.headers
+        if len(name) + len(value or b"") <= _KEPT_FIELD
+    ]
+    key = None if record.key is None else record.key[:_KEPT_FIELD]
+    value = None if record.value is None else record.value[:_KEPT_VALUE]
+    return key, value, [*short[:_KEPT_HEADERS], *added]
 
 
 class DeadLetterOffice:
