@@ -2,6 +2,7 @@
 saves reading the whole topic at every start.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
        IS DISTINCT FROM (excluded.published_seq, excluded.partition, excluded.kafka_offset)
 """
 _READ_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.2
 _TIMEOUT_S: Final = 10.0
 
 
@@ -108,11 +110,9 @@ class RelayPositions:
                 unproven[partition] = hint.kafka_offset
         reader.seek(unproven)
         waiting = {partition for partition, end in ends.items() if end}
+        moved_at = time.monotonic()
         while waiting:
-            batches = await reader.poll(_READ_TIMEOUT_S, waiting)
-            if not batches:
-                message = "the tail of the event topic cannot be read"
-                raise ConsumerLost(message)
+            batches = await reader.poll(_POLL_S, waiting)
             for partition, records in batches.items():
                 start = unproven.pop(partition, None)
                 known = tails[partition]
@@ -123,8 +123,20 @@ class RelayPositions:
                 for record in records:
                     slot, seq = _numbers(record)
                     known[slot] = max(seq, known.get(slot, 0))
-                if records[-1].offset + 1 >= ends[partition]:
-                    waiting.discard(partition)
+            # By position, not by the last record: a foreign transaction may have left its mark.
+            left = {part for part in waiting if await reader.position(part) < ends[part]}
+            for partition in (waiting - left) & unproven.keys():
+                # Nothing but such marks from the hint to the end: it proves nothing.
+                del unproven[partition]
+                tails[partition].clear()
+                reader.seek({partition: 0})
+                left.add(partition)
+            if batches or left != waiting:
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > _READ_TIMEOUT_S:
+                message = "the tail of the event topic cannot be read"
+                raise ConsumerLost(message)
+            waiting = left
         return {
             slot: tails[partition_of(slot, self._topics.partitions)].get(slot, 0)
             for slot in range(SLOT_COUNT)

@@ -80,6 +80,15 @@ class TopicReader:
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self._topic, partition), offset)
 
+    async def position(self, partition: int) -> int:
+        """Return the offset that is read next.
+
+        It can be beyond the last record that was handed out: the marks of transactions have offsets
+        too, and so have the records of one that was aborted.
+        """
+        offset: int = await self._consumer.position(TopicPartition(self._topic, partition))
+        return offset
+
     async def poll(
         self, timeout_s: float, partitions: Iterable[int] = ()
     ) -> dict[int, list[Record]]:
