@@ -7,42 +7,28 @@ send.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Final, NamedTuple, NotRequired
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
-from pydantic import (
-    ConfigDict,
-    Field,
-    PlainValidator,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-)
-from typing_extensions import TypedDict  # the standard one does for pydantic from 3.12 on
+from pydantic import ValidationError
 
-from passbook.domain.commands import (
-    CloseAccount,
-    Command,
-    DepositMoney,
-    FreezeAccount,
-    OpenAccount,
-    WithdrawMoney,
-)
+from passbook.domain.commands import Command
 from passbook.domain.errors import MalformedValue
-from passbook.domain.money import parse_amount
-from passbook.domain.text import clean_name, clean_text
+from passbook.domain.text import clean_text
 from passbook.messaging.cloudevents import JSON, PASSED_ON, SPECVERSION, Header
+from passbook.messaging.command_shapes import COMMANDS, UUID_PATTERN
+from passbook.messaging.repetitions import contradicted_headers, repeated_field
 
 MALFORMED: Final = "malformed"
 UNSUPPORTED_COMMAND: Final = "unsupported_command"
 MAX_COMMAND_BYTES: Final = 64 * 1024
 SCHEMA_VERSION: Final = 1
 
-_UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_UUID_TEXT: Final = re.compile(_UUID[1:-1], re.ASCII | re.IGNORECASE)
+_VERSIONS: Final = (None, str(SCHEMA_VERSION).encode())
+_UUID_TEXT: Final = re.compile(UUID_PATTERN[1:-1], re.ASCII | re.IGNORECASE)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _REASON_LENGTH: Final = 300
 _HEADER_LENGTH: Final = 200
@@ -84,75 +70,10 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _string(parse: Callable[[str], Any]) -> PlainValidator:
-    """Accept a JSON string only, and what `parse` makes of it; numbers never reach Decimal."""
-
-    def validate(value: object) -> object:
-        if not isinstance(value, str):
-            message = "must be a JSON string"
-            raise ValueError(message)  # noqa: TRY004 - pydantic turns only ValueError into a report
-        return parse(value)
-
-    return PlainValidator(validate)
-
-
-_AccountId = Annotated[str, StringConstraints(pattern=_UUID)]
-_Amount = Annotated[Decimal, _string(parse_amount)]
-_Name = Annotated[str, _string(clean_name)]
-_Text = Annotated[str, _string(clean_text)]
-_Version = Annotated[int, Field(ge=0, lt=2**31)]
-_STRICT: Final = ConfigDict(strict=True, extra="forbid")
-
-
-class _Open(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    owner_name: _Name
-    initial_deposit: _Amount
-    expected_version: NotRequired[_Version]
-
-
-class _Move(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    amount: _Amount
-    reference: NotRequired[_Text]
-    expected_version: NotRequired[_Version]
-
-
-class _Freeze(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    reason: _Text
-    expected_version: NotRequired[_Version]
-
-
-class _Close(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    expected_version: NotRequired[_Version]
-
-
-def _adapter(
-    shape: type[Any], command: type[Command]
-) -> tuple[Callable[[bytes], dict[str, Any]], type[Command]]:
-    return TypeAdapter(shape).validate_json, command
-
-
-_COMMANDS: Final = {
-    b"bank.OpenAccount": _adapter(_Open, OpenAccount),
-    b"bank.DepositMoney": _adapter(_Move, DepositMoney),
-    b"bank.WithdrawMoney": _adapter(_Move, WithdrawMoney),
-    b"bank.FreezeAccount": _adapter(_Freeze, FreezeAccount),
-    b"bank.CloseAccount": _adapter(_Close, CloseAccount),
-}
-_VERSIONS: Final = (None, str(SCHEMA_VERSION).encode())
-
-
 def decode(
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[Header],
+    headers: Sequence[Header],
     make_uuid: MakeUUID = UUID,
 ) -> CommandMessage | BadCommand:
     """Return what a record of the command topic asks for, or why it cannot be understood.
@@ -161,6 +82,8 @@ def decode(
     """
     found = dict(headers)
     try:
+        if len(found) != len(headers):
+            _refuse_contradictions(headers, found)
         command_id = _uuid_header(found.get("ce_id"), make_uuid)
         command, request_hash = _command(key, value, found, make_uuid)
         return CommandMessage(command_id, command, request_hash, _context(found))
@@ -172,7 +95,7 @@ def _command(
     key: bytes | None, value: bytes | None, headers: dict[str, bytes], make_uuid: MakeUUID
 ) -> tuple[Command, bytes]:
     kind = headers.get("ce_type", b"")
-    known = _COMMANDS.get(kind)
+    known = COMMANDS.get(kind)
     if known is None:
         raise _Refused(UNSUPPORTED_COMMAND, f"ce_type: no such command: {_shown(kind)}")
     version = headers.get("ce_schemaversion")
@@ -188,6 +111,8 @@ def _command(
         fields = validate(value)
     except ValidationError as error:
         raise _Refused(MALFORMED, _describe(error)) from None
+    if twice := repeated_field(value, len(fields)):
+        raise _Refused(MALFORMED, f"{twice}: given twice")
     account = fields["account_id"]
     if key is None or key.decode("ascii", "replace") != account:
         raise _Refused(MALFORMED, f"key: {_shown(key)} is not the account_id {account}")
@@ -219,6 +144,16 @@ def _bad_command(
     raw = _hash(headers.get("ce_type") or b"", b"\x00", value or b"")
     reason = refused.reason[:_REASON_LENGTH]
     return BadCommand(command_id, account_id, refused.code, reason, raw, context)
+
+
+def _refuse_contradictions(headers: Sequence[Header], found: dict[str, bytes]) -> None:
+    """Raise when an attribute was given with two values, and take it out of `found`: neither is to
+    be relied on, least of all for whom to answer.
+    """
+    if twice := contradicted_headers(headers, found):
+        for name in twice:
+            del found[name]
+        raise _Refused(MALFORMED, f"{min(twice)}: given twice, with different values")
 
 
 def _uuid_header(value: bytes | None, make_uuid: MakeUUID = UUID) -> UUID:
