@@ -4,16 +4,36 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import RecordMetadata
 
 _LARGEST: Final = 16 * 1024 * 1024
 _ANSWER_S: Final = 20.0
 
 Header = tuple[str, bytes | None]
+
+
+class RawName(str):
+    """The name of a header that is sent as it is, though it is no UTF-8: clients in C do that."""
+
+    __slots__ = ("_raw",)
+    _raw: bytes
+
+    def __new__(cls, raw: bytes) -> Self:
+        """Look like the name with its odd bytes escaped."""
+        return super().__new__(cls, raw.decode("utf-8", "backslashreplace"))
+
+    def __init__(self, raw: bytes) -> None:
+        """Keep the bytes."""
+        self._raw = raw
+
+    def encode(self, *_: object) -> bytes:
+        """Return the bytes, whatever encoding is asked for."""
+        return self._raw
 
 
 class Message(NamedTuple):
@@ -57,9 +77,8 @@ class Outsider:
     @asynccontextmanager
     async def producer(self, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
         """Open a producer; by default one that takes messages of up to 16 MB."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap, acks="all", max_request_size=_LARGEST, **settings
-        )
+        settings = {"max_request_size": _LARGEST} | settings
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", **settings)
         await producer.start()
         try:
             yield producer
@@ -160,14 +179,21 @@ async def _send(
     producer: AIOKafkaProducer, topic: str, message: Message
 ) -> asyncio.Future[RecordMetadata]:
     key, value, headers, partition = message
-    if key is not None or value is not None:
-        return await producer.send(
+    sent: asyncio.Future[RecordMetadata]
+    raw = any(isinstance(name, RawName) for name, _ in headers)
+    if not raw and (key is not None or value is not None):
+        sent = await producer.send(
             topic, key=key, value=value, headers=headers, partition=partition
         )
-    # `send` does not let nothing at all through, Kafka does.
+        return sent
+    # The client does not let these through, Kafka does.
     batch = producer.create_batch()
-    batch.append(key=None, value=None, timestamp=None, headers=headers)
-    return await producer.send_batch(batch, topic, partition=partition or 0)
+    if raw:
+        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, _LARGEST)
+    batch.append(key=key, value=value, timestamp=None, headers=headers)
+    batch.close()
+    sent = await producer.send_batch(batch, topic, partition=partition or 0)
+    return sent
 
 
 def header(record: ConsumerRecord, name: str) -> str:

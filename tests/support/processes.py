@@ -16,6 +16,7 @@ from passbook.embedded.process import Child, spawn
 from passbook.embedded.readiness import is_ready
 from tests.support.until import until
 
+_KEPT: Final = ("PATH", "HOME", "PYTHONPATH")
 _READY_S: Final = 30.0
 _STOP_S: Final = 10.0
 _ANSWER_S: Final = 5.0
@@ -44,7 +45,7 @@ class ServiceProcess:
                 output=output,
                 death_signal=signal.SIGKILL,
                 env={
-                    **{key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
+                    **{key: os.environ[key] for key in _KEPT if key in os.environ},
                     "PASSBOOK_LOG_FORMAT": "json",
                     "PASSBOOK_METRICS_PORT": str(self.port),
                     **environment,
