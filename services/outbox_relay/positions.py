@@ -103,11 +103,11 @@ class RelayPositions:
         # Partition → slot → number; and the offset whose record tells whether the hint fits.
         tails: dict[int, dict[int, int]] = {partition: {} for partition in ends}
         unproven: dict[int, int] = {}
-        for slot, hint in hints.items():
-            partition = partition_of(slot, self._topics.partitions)
-            if hint.partition == partition and hint.kafka_offset < ends[partition]:
-                tails[partition][slot] = hint.published_seq
-                unproven[partition] = hint.kafka_offset
+        for partition, end in ends.items():
+            offset, published = _agreed(hints, partition, self._topics.partitions)
+            if 0 <= offset < end:
+                tails[partition] = published
+                unproven[partition] = offset
         reader.seek(unproven)
         waiting = {partition for partition, end in ends.items() if end}
         moved_at = time.monotonic()
@@ -141,6 +141,20 @@ class RelayPositions:
             slot: tails[partition_of(slot, self._topics.partitions)].get(slot, 0)
             for slot in range(SLOT_COUNT)
         }
+
+
+def _agreed(
+    hints: Mapping[int, Hint], partition: int, partitions: int
+) -> tuple[int, dict[int, int]]:
+    """Return the offset on which the hints of a partition's slots agree, and slot → number there;
+    offset -1 when they do not: then they were written for another layout of the topic.
+    """
+    slots = [slot for slot in range(SLOT_COUNT) if partition_of(slot, partitions) == partition]
+    found = {slot: hints[slot] for slot in slots if slot in hints}
+    places = {(hint.partition, hint.kafka_offset) for hint in found.values()}
+    if len(found) < len(slots) or len(places) > 1 or places.pop()[0] != partition:
+        return -1, {}
+    return found[slots[0]].kafka_offset, {slot: hint[0] for slot, hint in found.items()}
 
 
 def _numbers(record: Record) -> tuple[int, int]:

@@ -54,7 +54,7 @@ class OutboxRelay:
         self._doorbell = doorbell
         self._encoder = EventEncoder()
         self._published: dict[int, int] = {}
-        self._halted: set[int] = set()
+        self._halted: dict[int, int] = {}
         self._dirty: dict[int, int] = {}
         self._tended_at = 0.0
 
@@ -84,11 +84,11 @@ class OutboxRelay:
         # Read after the tails: a slot whose tail is ahead even of this head is ahead for good.
         heads = await self._store.heads()
         self._published = {}
-        self._halted = set()
+        self._halted = {}
         for slot, tail in tails.items():
             published = hints[slot].published_seq if slot in hints else 0
             if tail > heads[slot]:
-                self._halted.add(slot)
+                self._halted[slot] = tail
                 log.error("relay.halted", slot=slot, tail=tail, head=heads[slot])
                 continue
             if tail < published:
@@ -132,8 +132,8 @@ class OutboxRelay:
         self._tended_at = time.monotonic()
         await self._leadership.probe()
         if self._dirty:
-            published = dict.fromkeys(self._halted, 0) | self._published
-            await self._positions.save(published, self._dirty)
+            # The tail of a halted slot, too: it is what keeps the slot halted after a restart.
+            await self._positions.save(self._halted | self._published, self._dirty)
             self._dirty = {}
         heads = await self._store.heads()
         RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in self._published.items()))
