@@ -4,5 +4,6 @@ pytest_plugins = [
     "tests.support.servers",
     "tests.support.databases",
     "tests.support.topics",
+    "tests.support.ledger",
     "tests.support.world",
 ]
