@@ -76,13 +76,23 @@ def _log_to_stderr() -> None:
 
 def _completed(settings: Settings, endpoints: Endpoints) -> Settings:
     read_model = settings.read_model_dsn or settings.event_store_dsn
-    return settings.model_copy(
-        update={
-            "event_store_dsn": settings.event_store_dsn or SecretStr(endpoints.event_store_dsn),
-            "read_model_dsn": read_model or SecretStr(endpoints.read_model_dsn),
-            "kafka_bootstrap": settings.kafka_bootstrap or endpoints.kafka_bootstrap,
+    known = {
+        "event_store_dsn": settings.event_store_dsn or SecretStr(endpoints.event_store_dsn),
+        "read_model_dsn": read_model or SecretStr(endpoints.read_model_dsn),
+        "kafka_bootstrap": settings.kafka_bootstrap or endpoints.kafka_bootstrap,
+    }
+    # A Kafka of one's own says nothing about its topics; that of `up` has the ones it made.
+    if settings.kafka_bootstrap is None:
+        made = {
+            "topic_prefix": endpoints.topic_prefix,
+            "topic_partitions": endpoints.topic_partitions,
         }
-    )
+        known |= {
+            name: value
+            for name, value in made.items()
+            if value is not None and name not in settings.model_fields_set
+        }
+    return settings.model_copy(update=known)
 
 
 def _nothing_runs(options: Options) -> NothingRuns:

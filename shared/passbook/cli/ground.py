@@ -41,7 +41,14 @@ class Ground:
         """Where everything is, for other terminals; the services are the supervisor's to add."""
         event_store, _ = self.dsns(OF_SERVICE["command-service"])
         _, read_model = self.dsns(READER)
-        return Endpoints(self.settings.kafka, event_store, read_model, self.owner)
+        return Endpoints(
+            self.settings.kafka,
+            event_store,
+            read_model,
+            self.owner,
+            topic_prefix=self.settings.topic_prefix,
+            topic_partitions=self.settings.topic_partitions,
+        )
 
 
 @asynccontextmanager

@@ -38,4 +38,6 @@ def _environment(service: str, options: Options) -> dict[str, str]:
         "PASSBOOK_EVENT_STORE_DSN": event_store,
         "PASSBOOK_READ_MODEL_DSN": read_model,
         "PASSBOOK_KAFKA_BOOTSTRAP": settings.kafka,
+        "PASSBOOK_TOPIC_PREFIX": settings.topic_prefix,
+        "PASSBOOK_TOPIC_PARTITIONS": str(settings.topic_partitions),
     }

@@ -22,6 +22,8 @@ class Endpoints:
     read_model_dsn: str
     admin_dsn: str | None = None
     http_url: str | None = None
+    topic_prefix: str | None = None
+    topic_partitions: int | None = None
     services: Mapping[str, Sequence[ServiceEndpoint]] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -42,5 +44,7 @@ class Endpoints:
             document["read_model_dsn"],
             document["admin_dsn"],
             document["http_url"],
+            document.get("topic_prefix"),
+            document.get("topic_partitions"),
             services,
         )

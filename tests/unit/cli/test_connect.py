@@ -11,8 +11,16 @@ from passbook.cli.options import Options
 from passbook.config import MissingSetting
 from passbook.embedded.datadir import DataDir
 from passbook.embedded.endpoints import Endpoints
+from passbook.messaging.topics import Topics
 
-ENDPOINTS: Final = Endpoints("up:9092", "postgresql://up/store", "postgresql://up/read", "owner")
+ENDPOINTS: Final = Endpoints(
+    "up:9092",
+    "postgresql://up/store",
+    "postgresql://up/read",
+    "owner",
+    topic_prefix="up.",
+    topic_partitions=4,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +51,7 @@ def test_where_up_runs_its_servers_are_used(here: Options) -> None:
     assert settings.kafka == "up:9092"
     assert settings.event_store == "postgresql://up/store"
     assert settings.read_model == "postgresql://up/read"
+    assert settings.topics == Topics("up.", 4)
     assert admin_dsn(here) == "owner"
     assert running(here) == ENDPOINTS
 
@@ -53,7 +62,14 @@ def test_a_setting_wins_by_itself(here: Options, monkeypatch: pytest.MonkeyPatch
     settings = connect(here)
 
     assert settings.kafka == "mine:9092"
+    assert settings.topics == Topics()
     assert settings.event_store == "postgresql://up/store"
+
+
+def test_topics_that_are_set_win_too(here: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSBOOK_TOPIC_PREFIX", "mine.")
+
+    assert connect(here).topics == Topics("mine.", 4)
 
 
 def test_read_models_are_looked_for_in_the_event_store_that_is_set(

@@ -82,14 +82,22 @@ def commands(count: int, accounts: int, seed: int = 1) -> Iterator[Command]:
             yield WithdrawMoney(account_id, amount * 10_000 if large else amount, "groceries")
 
 
-async def publish_backlog(
-    producer: Producer, topics: Topics, count: int, accounts: int
+async def publish_backlog(  # noqa: PLR0913 - where to, how many, and after what
+    producer: Producer,
+    topics: Topics,
+    count: int,
+    accounts: int,
+    *,
+    seed: int = 1,
+    before: Expectation | None = None,
 ) -> Expectation:
-    """Publish `count` commands and return what has to come of them."""
-    expectation = Expectation()
+    """Publish `count` commands and return what has to come of them, and of those `before`, to
+    which they are added. Another seed makes other commands about other accounts.
+    """
+    expectation = before or Expectation()
     time = format_time(datetime.now(UTC))
     records: dict[int, list[Record]] = defaultdict(list)
-    for number, command in enumerate(commands(count, accounts), start=1):
+    for number, command in enumerate(commands(count, accounts, seed), start=1):
         expectation.take(command)
         partition = partition_of(slot_of(command.account_id), topics.partitions)
         records[partition].append(encode(command, command_id=uuid4(), source=SOURCE, time=time))
