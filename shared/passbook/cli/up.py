@@ -112,7 +112,7 @@ async def _up(plan: Plan, options: Options, running: list[Stack]) -> None:
         if endpoints is None:
             message = f"{plan.data_dir.path}: endpoints.json has vanished"
             raise CommandFailed(message)
-        emit(asdict(endpoints), options, lambda: _welcome(endpoints, plan.data_dir))
+        emit(asdict(endpoints), options, lambda: _welcome(endpoints, options))
         await asyncio.Event().wait()
 
 
@@ -124,7 +124,9 @@ def _log_format() -> str:
     return "console" if sys.stderr.isatty() else "json"
 
 
-def _welcome(endpoints: Endpoints, data_dir: DataDir) -> RenderableType:
+def _welcome(endpoints: Endpoints, options: Options) -> RenderableType:
+    path = DataDir(options.data_dir).path
+    elsewhere = "" if options.data_dir == DEFAULTS.data_dir else f" --data-dir {path}"
     places = Table.grid(padding=(0, 2))
     places.add_row("Kafka", Text(endpoints.kafka_bootstrap, style="bold"))
     places.add_row("event store", Text(without_password(endpoints.event_store_dsn), style="bold"))
@@ -134,11 +136,12 @@ def _welcome(endpoints: Endpoints, data_dir: DataDir) -> RenderableType:
             places.add_row(name, Text(f"pid {process.pid}, {process.metrics_url}"))
     return Group(
         "",
-        Text(f"Passbook runs on {data_dir.path}", style="bold green"),
+        Text(f"Passbook runs on {path}", style="bold green"),
         places,
-        Text(f"Passwords are in {data_dir.path / 'endpoints.json'}.", style="dim"),
-        Text("In another terminal:  passbook account open --owner Alice --deposit 500.00"),
-        Text("Ctrl-C stops everything, in order."),
+        Text(f"Passwords are in {path / 'endpoints.json'}.", style="dim"),
+        "",
+        Text("Try this in another terminal; Ctrl-C here stops everything, in order:"),
+        Text(f"passbook account open --owner Alice --deposit 500.00{elsewhere}", style="bold"),
         "",
     )
 
