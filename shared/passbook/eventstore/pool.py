@@ -10,6 +10,10 @@ import asyncpg
 FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """What the driver raises for any reason; which one it was, a SQLSTATE says."""
 
+# A process that is frozen in the middle of a transaction, or whose machine is gone, would hold its
+# locks for as long as the server believes in it, and with them whoever took over from it.
+_IDLE_IN_TRANSACTION_MS: Final = 5_000
+
 
 async def open_pool(
     dsn: str, *, application: str, size: int = 4, connect_timeout_s: float = 10.0
@@ -25,7 +29,10 @@ async def open_pool(
         max_size=size,
         timeout=connect_timeout_s,
         reset=_keep,
-        server_settings={"application_name": application},
+        server_settings={
+            "application_name": application,
+            "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
+        },
     )
 
 
