@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from tests.support.databases import Connect
+from tests.support.processes import ServiceProcess
 from tests.support.reckoning import evidence_holds, reckon
 from tests.support.until import until
 from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, SERVICES, World
@@ -51,3 +52,40 @@ async def _killed_at(world: World, name: str, progress: Progress, events: int) -
 
 async def _reached(progress: Progress, mark: int) -> bool:
     return await progress() >= mark
+
+
+async def test_what_was_frozen_past_the_session_timeout_changes_nothing_when_it_thaws(
+    world: World, connect: Connect
+) -> None:
+    """Projectors are frozen in the middle of a transaction, whose locks must not outlast them."""
+    expected = await world.backlog(_COMMANDS, _ACCOUNTS)
+    decider, _ = await world.run(COMMAND_SERVICE, RELAY)
+    await until(partial(_reached, world.stored, expected.events // 5), 30)
+    decider.freeze()
+    assert await world.stored() < expected.events
+    await world.run(COMMAND_SERVICE)
+    await until(partial(_reached, world.stored, expected.events), 30)
+    projectors = await world.run(BALANCES, AUDIT)
+    await asyncio.gather(*(_frozen_in_a_transaction(world, process) for process in projectors))
+    assert await world.applied("balance") < expected.events
+    assert await world.applied("audit") < expected.events
+    await world.run(BALANCES, AUDIT)
+    await world.current(expected.events, 30)
+    for process in (decider, *projectors):
+        process.thaw()
+    await world.backlog(2_000, 200, before=expected)
+    await reckon(world, expected)
+    await evidence_holds(connect, expected.events)
+
+
+async def _frozen_in_a_transaction(world: World, process: ServiceProcess) -> None:
+    """Freeze a projector that has a transaction open."""
+
+    async def caught() -> bool:
+        process.freeze()
+        if await world.in_transaction(process.name):
+            return True
+        process.thaw()
+        return False
+
+    await until(caught, 30)

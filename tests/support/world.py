@@ -37,6 +37,10 @@ _DECIDED: Final = "SELECT count(*) FROM eventstore.commands"
 _APPLIED: Final = """
 SELECT coalesce(sum(slot_seq), 0)::bigint FROM projections.positions WHERE projection = $1
 """
+_IDLE_IN_TRANSACTION: Final = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name = $1 AND state = 'idle in transaction'
+"""
 
 
 @dataclass(slots=True)
@@ -81,10 +85,39 @@ class World:
             await process.ready()
         return started
 
-    async def backlog(self, commands: int, accounts: int) -> Expectation:
-        """Publish commands; return what has to come of them."""
+    async def backlog(
+        self, commands: int, accounts: int, before: Expectation | None = None
+    ) -> Expectation:
+        """Publish commands; return what has to come of them and of those `before`."""
         async with Producer(self.kafka, client_id="backlog") as producer:
-            return await publish_backlog(producer, self.topics, commands, accounts)
+            return await publish_backlog(producer, self.topics, commands, accounts, before=before)
+
+    @asynccontextmanager
+    async def load(self, per_second: int) -> AsyncIterator[Expectation]:
+        """Publish commands evenly for as long as the block; what has to come of them all is known
+        at its end.
+        """
+        expected = Expectation()
+        enough = asyncio.Event()
+
+        async def publish() -> None:
+            every_s = 0.05
+            async with Producer(self.kafka, client_id="load") as producer:
+                for seed in itertools.count():
+                    if enough.is_set():
+                        return
+                    some = round(per_second * every_s)
+                    await publish_backlog(
+                        producer, self.topics, some, some, seed=seed, before=expected
+                    )
+                    await asyncio.sleep(every_s)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(publish())
+            try:
+                yield expected
+            finally:
+                enough.set()
 
     async def decided(self) -> int:
         """Return how many commands are decided."""
@@ -97,6 +130,10 @@ class World:
     async def applied(self, projection: str) -> int:
         """Return how many events a projection has applied."""
         return await self._count(_APPLIED, projection)
+
+    async def in_transaction(self, service: str) -> bool:
+        """Tell whether a session of a service has a transaction open and nothing to do in it."""
+        return await self._count(_IDLE_IN_TRANSACTION, service) > 0
 
     async def _count(self, query: str, *arguments: object) -> int:
         async with self._one_query:  # a connection does one thing at a time
