@@ -19,6 +19,7 @@ def entry_hash(  # noqa: PLR0913 - one argument a column
     account_id: str,
     version: int,
     event_type: str,
+    schema_version: int,
     data: str,
     actor: str,
     command_id: str,
@@ -28,7 +29,7 @@ def entry_hash(  # noqa: PLR0913 - one argument a column
 ) -> bytes:
     """Return the hash of an entry: ids as lower-case text, times as RFC 3339 with microseconds."""
     fields = (
-        f"1|{slot}|{slot_seq}|{version}|{len(event_id)}:{event_id}|{len(account_id)}:{account_id}|"
+        f"1|{slot}|{slot_seq}|{version}|{schema_version}|{len(event_id)}:{event_id}|{len(account_id)}:{account_id}|"
         f"{len(event_type)}:{event_type}|{len(data)}:{data}|{len(actor)}:{actor}|"
         f"{len(command_id)}:{command_id}|{len(correlation_id)}:{correlation_id}|"
         f"{len(occurred_at)}:{occurred_at}|{len(recorded_at)}:{recorded_at}"

@@ -1,12 +1,12 @@
 """The heart of the audit projector: one entry an event, each chained to the one before."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import asyncpg
 
-from passbook.messaging.cloudevents import format_time
 from passbook.messaging.events import PublishedEvent
 from services.audit_projector.chain import GENESIS, entry_hash
 
@@ -15,6 +15,7 @@ _DDL: Final = """
 CREATE SCHEMA IF NOT EXISTS audit;
 CREATE TABLE audit.entries (
     slot           smallint NOT NULL,
+    schema_version smallint NOT NULL,
     version        integer NOT NULL,
     slot_seq       bigint NOT NULL CHECK (slot_seq > 0),
     event_id       uuid NOT NULL,
@@ -41,16 +42,15 @@ SELECT s.slot, e.hash FROM unnest($1::smallint[]) AS s(slot)
                       WHERE slot = s.slot ORDER BY slot_seq DESC LIMIT 1) e
 """
 _INSERT: Final = """
-INSERT INTO audit.entries (slot, slot_seq, event_id, account_id, version, event_type, data, actor,
-                           command_id, correlation_id, occurred_at, recorded_at, prev_hash, hash)
-SELECT slot, slot_seq, event_id, account_id, version, event_type, data, actor,
-       command_id, correlation_id, occurred_at, $1, prev_hash, hash
-  FROM unnest($2::smallint[], $3::bigint[], $4::uuid[], $5::uuid[], $6::integer[], $7::text[],
-              $8::json[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::bytea[],
-              $14::bytea[])
-       AS e(slot, slot_seq, event_id, account_id, version, event_type, data, actor,
-            command_id, correlation_id, occurred_at, prev_hash, hash)
+INSERT INTO audit.entries (slot, slot_seq, event_id, account_id, version, event_type,
+                           schema_version, data, actor, command_id, correlation_id,
+                           occurred_at, recorded_at, prev_hash, hash)
+SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[],
+                     $6::text[], $7::smallint[], $8::json[], $9::text[], $10::text[], $11::text[],
+                     $12::timestamptz[], $13::timestamptz[], $14::bytea[], $15::bytea[])
 """
+# Events that were decided or appended together share their times.
+_moment: Final = lru_cache(maxsize=64)(datetime.fromisoformat)
 
 
 class AuditProjection:
@@ -67,19 +67,13 @@ class AuditProjection:
         # been rolled back, or continued by another instance.
         ends = dict.fromkeys({event.slot for event in events}, GENESIS)
         ends |= dict(await connection.fetch(_ENDS, list(ends)))
-        now = datetime.now(UTC)
-        recorded = format_time(now)
         rows = []
-        moments: dict[str, datetime] = {}
         for event in events:
-            slot, slot_seq, account_id, version, event_type, _, event_id, data, time = event[:9]
-            command_id, correlation_id, actor = event[9:]
+            slot, slot_seq, account_id, version, event_type, schema_version, event_id = event[:7]
+            data, time, recorded_time, command_id, correlation_id, actor = event[7:]
             text = data.decode()
-            moment = moments.get(time)
-            if moment is None:
-                moment = moments[time] = datetime.fromisoformat(time)
             previous = ends[slot]
-            digest = entry_hash(
+            ends[slot] = entry_hash(
                 previous,
                 slot,
                 slot_seq,
@@ -87,14 +81,14 @@ class AuditProjection:
                 account_id,
                 version,
                 event_type,
+                schema_version,
                 text,
                 actor,
                 command_id,
                 correlation_id,
                 time,
-                recorded,
+                recorded_time,
             )
-            ends[slot] = digest
             rows.append(
                 (
                     slot,
@@ -103,13 +97,15 @@ class AuditProjection:
                     account_id,
                     version,
                     event_type,
+                    schema_version,
                     text,
                     actor,
                     command_id,
                     correlation_id,
-                    moment,
+                    _moment(time),
+                    _moment(recorded_time),
                     previous,
-                    digest,
+                    ends[slot],
                 )
             )
-        await connection.execute(_INSERT, now, *zip(*rows, strict=True))
+        await connection.execute(_INSERT, *zip(*rows, strict=True))

@@ -10,7 +10,7 @@ import orjson
 from passbook.messaging.cloudevents import format_time
 
 _TRAIL: Final = """
-SELECT slot, slot_seq, event_id, account_id, version, event_type, data, actor, command_id,
+SELECT slot, slot_seq, event_id, account_id, version, event_type, schema_version, data, actor, command_id,
        correlation_id, occurred_at, recorded_at, prev_hash, hash
   FROM audit.entries WHERE account_id = $1 ORDER BY slot, slot_seq
 """
@@ -19,7 +19,7 @@ SELECT slot, slot_seq, event_id, account_id, version, event_type, data, actor, c
 class AuditEntry(NamedTuple):
     """One entry: the event, who wanted it, and its link in the chain of its slot.
 
-    `recorded_at` is when it was written down here; `data` is the JSON text that was hashed.
+    `recorded_at` is when the event store recorded it; `data` is the JSON text that was hashed.
     """
 
     slot: int
@@ -28,6 +28,7 @@ class AuditEntry(NamedTuple):
     account_id: UUID
     version: int
     event_type: str
+    schema_version: int
     data: str
     actor: str
     command_id: str

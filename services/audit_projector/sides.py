@@ -19,12 +19,13 @@ from services.audit_projector.chain import entry_hash
 ROWS_AT_ONCE: Final = 1000
 
 _ENTRIES: Final = """
-SELECT slot_seq, event_id, account_id, version, event_type, data, actor, command_id,
+SELECT slot_seq, event_id, account_id, version, event_type, schema_version, data, actor, command_id,
        correlation_id, occurred_at, recorded_at, prev_hash, hash
   FROM audit.entries WHERE slot = $1 ORDER BY slot_seq
 """
 _EVENTS: Final = """
-SELECT slot_seq, event_id, stream_id, version, event_type, data, metadata, occurred_at, recorded_at
+SELECT slot_seq, event_id, stream_id, version, event_type, schema_version, data, metadata,
+       occurred_at, recorded_at
   FROM eventstore.events WHERE slot = $1 AND slot_seq <= $2 ORDER BY slot_seq
 """
 
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     account_id: UUID
     version: int
     event_type: str
+    schema_version: int
     data: str
     actor: str
     command_id: str
@@ -56,6 +58,7 @@ class Entry(NamedTuple):
             str(self.account_id),
             self.version,
             self.event_type,
+            self.schema_version,
             self.data,
             self.actor,
             self.command_id,
@@ -73,13 +76,14 @@ class Event(NamedTuple):
     stream_id: UUID
     version: int
     event_type: str
+    schema_version: int
     data: str
     metadata: str
     occurred_at: datetime
     recorded_at: datetime
 
 
-# Events that were decided together, and entries that were written together, share their time.
+# Events that were decided or appended together share their times.
 _formatted: Final = lru_cache(maxsize=16)(format_time)
 
 
@@ -94,8 +98,10 @@ def _facts(entry: Entry, event: Event) -> Iterator[tuple[str, object, object]]:
     yield "account_id", entry.account_id, event.stream_id
     yield "version", entry.version, event.version
     yield "event_type", entry.event_type, event.event_type
+    yield "schema_version", entry.schema_version, event.schema_version
     yield "data", entry.data, event.data
     yield "occurred_at", entry.occurred_at, event.occurred_at
+    yield "recorded_at", entry.recorded_at, event.recorded_at
     yield "command_id", entry.command_id, context.get("command_id", "")
     yield "correlation_id", entry.correlation_id, context.get("correlation_id", "")
     yield "actor", entry.actor, context.get("actor", "")

@@ -15,7 +15,6 @@ Kinds of differences:
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -108,7 +107,6 @@ class _Comparison:
         self._store = events
         self._next = 1
         self._hash = GENESIS
-        self._recorded_at: datetime | None = None
 
     async def run(self) -> AsyncIterator[int]:
         """Compare to the end or to the first difference; yield how many entries, now and then."""
@@ -150,11 +148,8 @@ class _Comparison:
             raise _Wrong("chain_broken", "the entry does not name the hash of the one before it")
         if others := disagreements(entry, event):
             raise _Wrong("altered", f"the event in the store has another {' and '.join(others)}")
-        if self._recorded_at is not None and event.recorded_at < self._recorded_at:
-            raise _Wrong("altered", "the event in the store is older than the one before it")
         self._next = number + 1
         self._hash = entry.hash
-        self._recorded_at = event.recorded_at
 
     async def _identify(self, entry: Entry, event: Event) -> None:
         """Tell what happened where the two sides of a number are not the same event."""

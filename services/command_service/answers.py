@@ -148,5 +148,6 @@ class _Encoder:
             outcomes.document(command_id, account_id, version, event_ids, code, text),
             ce_id=outcomes.outcome_id(command_id, variant),
             decided_at=self._time,
+            request_hash=request_hash,
             context=message.context,
         )

@@ -17,7 +17,7 @@ import structlog
 from passbook.domain.slots import partition_of
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.store import EventStore, RecordedEvent
-from passbook.messaging.events import EventEncoder
+from passbook.messaging.events import encode_headers
 from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
@@ -52,7 +52,6 @@ class OutboxRelay:
         self._topics = topics
         self._leadership = leadership
         self._doorbell = doorbell
-        self._encoder = EventEncoder()
         self._published: dict[int, int] = {}
         self._halted: dict[int, int] = {}
         self._dirty: dict[int, int] = {}
@@ -99,7 +98,6 @@ class OutboxRelay:
 
     async def _publish(self, events: list[RecordedEvent]) -> None:
         partitions = self._topics.partitions
-        headers = self._encoder.headers
         records: dict[int, list[Outgoing]] = defaultdict(list)
         published: dict[int, int] = {}
         for event in events:
@@ -109,7 +107,7 @@ class OutboxRelay:
                 (
                     key,
                     event.data.encode(),
-                    headers(
+                    encode_headers(
                         slot,
                         slot_seq,
                         key,
@@ -119,6 +117,7 @@ class OutboxRelay:
                         event.schema_version,
                         event.metadata,
                         event.occurred_at,
+                        event.recorded_at,
                     ),
                 )
             )

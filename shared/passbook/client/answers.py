@@ -10,17 +10,15 @@ from uuid import UUID
 from passbook.client.errors import OutcomeUnknown
 from passbook.client.outcome import Outcome
 from passbook.messaging.consumer import ConsumerLost, Record
-from passbook.messaging.outcomes import outcome_id
 from passbook.messaging.tail import Tail
 
 _POLL_S: Final = 60.0
 _FIRST_RETRY_S: Final = 0.2
 _LAST_RETRY_S: Final = 5.0
-_CONFLICT: Final = "idempotency_conflict"
 
 
 class _Waiting(NamedTuple):
-    conflict_id: bytes
+    request_hash: bytes
     answer: asyncio.Future[Outcome]
 
 
@@ -40,8 +38,7 @@ class Answers:
         the same time gets an answer of its own.
         """
         key = str(command_id).encode()
-        conflict_id = outcome_id(command_id, request_hash.hex()).encode()
-        waiting = _Waiting(conflict_id, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(request_hash.hex().encode(), asyncio.get_running_loop().create_future())
         self._waiting.setdefault(key, []).append(waiting)
         try:
             yield waiting.answer
@@ -83,12 +80,9 @@ class Answers:
             outcome = Outcome.from_json(record.value)
         except (ValueError, KeyError, TypeError):
             return  # somebody else's record: everybody may publish to a topic without ACLs
-        conflict_id = dict(record.headers).get("ce_id")
+        content = dict(record.headers).get("ce_requesthash")
         for one in waiting:
-            foreign = outcome.error is not None and (
-                outcome.error.code == _CONFLICT and conflict_id != one.conflict_id
-            )
-            if not foreign and not one.answer.done():
+            if one.request_hash == content and not one.answer.done():
                 one.answer.set_result(outcome)
 
     def give_up(self) -> None:

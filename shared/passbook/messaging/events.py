@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -33,6 +34,7 @@ class PublishedEvent(NamedTuple):
     event_id: str
     data: bytes
     time: str
+    recorded_time: str
     command_id: str
     correlation_id: str
     actor: str
@@ -80,6 +82,7 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[Header]) ->
             found["ce_id"].decode(),
             value,
             found["ce_time"].decode(),
+            found["ce_recordedtime"].decode(),
             found["ce_commandid"].decode() if "ce_commandid" in found else "",
             found["ce_correlationid"].decode() if "ce_correlationid" in found else "",
             found["ce_actor"].decode() if "ce_actor" in found else "",
@@ -89,52 +92,42 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[Header]) ->
         raise ForeignRecord(message) from error
 
 
-class EventEncoder:
-    """Writes records of the event topic. Remembers the last time it formatted: events that were
-    decided together share it.
-    """
+# Events that were decided or appended together share their times.
+_formatted: Final = lru_cache(maxsize=64)(format_time)
 
-    def __init__(self) -> None:
-        """Start with nothing remembered."""
-        self._moment: datetime | None = None
-        self._time = b""
 
-    def headers(  # noqa: PLR0913 - one argument a column of the log
-        self,
-        slot: int,
-        slot_seq: int,
-        key: bytes,
-        version: int,
-        event_id: UUID,
-        event_type: str,
-        schema_version: int,
-        metadata: str,
-        occurred_at: datetime,
-    ) -> list[Header]:
-        """Return the headers of one event. `key` is the lower-case text of the account id."""
-        if occurred_at is not self._moment and occurred_at != self._moment:
-            self._moment = occurred_at
-            self._time = format_time(occurred_at).encode()
-        context = orjson.loads(metadata)
-        headers = [
-            SPECVERSION,
-            ("ce_id", str(event_id).encode()),
-            ("ce_type", _TYPES.get(event_type) or f"bank.{event_type}".encode()),
-            SOURCE,
-            ("ce_subject", key),
-            ("ce_time", self._time),
-            JSON,
-            ("ce_slot", b"%d" % slot),
-            ("ce_slotseq", b"%d" % slot_seq),
-            ("ce_version", b"%d" % version),
-            ("ce_schemaversion", b"%d" % schema_version),
-        ]
-        if context:
-            headers.append(("ce_commandid", context["command_id"].encode()))
-            if len(context) > 1:
-                headers += [
-                    (header, context[name].encode())
-                    for name, header in PASSED_ON
-                    if name in context
-                ]
-        return headers
+def encode_headers(  # noqa: PLR0913 - one argument a column of the log
+    slot: int,
+    slot_seq: int,
+    key: bytes,
+    version: int,
+    event_id: UUID,
+    event_type: str,
+    schema_version: int,
+    metadata: str,
+    occurred_at: datetime,
+    recorded_at: datetime,
+) -> list[Header]:
+    """Return the headers of one event. `key` is the lower-case text of the account id."""
+    context = orjson.loads(metadata)
+    headers = [
+        SPECVERSION,
+        ("ce_id", str(event_id).encode()),
+        ("ce_type", _TYPES.get(event_type) or f"bank.{event_type}".encode()),
+        SOURCE,
+        ("ce_subject", key),
+        ("ce_time", _formatted(occurred_at).encode()),
+        ("ce_recordedtime", _formatted(recorded_at).encode()),
+        JSON,
+        ("ce_slot", b"%d" % slot),
+        ("ce_slotseq", b"%d" % slot_seq),
+        ("ce_version", b"%d" % version),
+        ("ce_schemaversion", b"%d" % schema_version),
+    ]
+    if context:
+        headers.append(("ce_commandid", context["command_id"].encode()))
+        if len(context) > 1:
+            headers += [
+                (header, context[name].encode()) for name, header in PASSED_ON if name in context
+            ]
+    return headers

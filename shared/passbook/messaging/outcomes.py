@@ -54,11 +54,13 @@ def encode(
     *,
     ce_id: str,
     decided_at: bytes,
+    request_hash: bytes,
     context: Mapping[str, str],
 ) -> tuple[bytes | None, bytes, list[Header]]:
     """Return (key, value, headers) of the record that carries an outcome `document`.
 
-    `decided_at` is RFC 3339; `context` what the command's sender asked to be passed on.
+    `decided_at` is RFC 3339; `request_hash` identifies the content that was decided, for a sender
+    whose command id somebody else uses too; `context` is what the command's sender asked to be passed on.
     """
     account = outcome["account_id"]
     key = account.encode() if isinstance(account, str) else None
@@ -71,6 +73,7 @@ def encode(
         JSON,
         ("ce_version", str(outcome["version"]).encode()),
         ("ce_commandid", str(outcome["command_id"]).encode()),
+        ("ce_requesthash", request_hash.hex().encode()),
     ]
     if key is not None:
         headers.append(("ce_subject", key))

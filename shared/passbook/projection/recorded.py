@@ -20,6 +20,7 @@ def from_recorded(event: RecordedEvent) -> PublishedEvent:
         str(event.event_id),
         event.data.encode(),
         format_time(event.occurred_at),
+        format_time(event.recorded_at),
         context.get("command_id", ""),
         context.get("correlation_id", ""),
         context.get("actor", ""),

@@ -89,7 +89,7 @@ class ProjectionRuntime:
             batches = await self._consumer.poll(_POLL_S)
             if batches:
                 await self._take(batches)
-                await self._consumer.processed(next_offsets(batches))
+            await self._consumer.processed(next_offsets(batches))
             if time.monotonic() - self._tended_at > _TEND_EVERY_S:
                 await self._tend()
         await self._consumer.flush()
@@ -113,6 +113,8 @@ class ProjectionRuntime:
         Raises:
             StoreUnavailable, ProjectionStopped: see `run`.
         """
+        for slot, arrived in by_slot.items():
+            await self._approach(slot, arrived)
         for _ in range(_FENCED_ATTEMPTS):
             events: list[PublishedEvent] = []
             reached: dict[int, int] = {}
@@ -135,6 +137,14 @@ class ProjectionRuntime:
                 return
         message = "another instance keeps overtaking this one"
         raise StoreUnavailable(message)
+
+    async def _approach(self, slot: int, arrived: Sequence[PublishedEvent]) -> None:
+        """Work off a long gap before a slot's arrivals in portions, each a transaction: what is held
+        in memory is bounded by batches, however much is missing.
+        """
+        while arrived and arrived[0].slot_seq - self._at[slot] > _READ_LIMIT:
+            after = self._at[slot]
+            await self.apply({slot: await self._fetch(slot, after, after + _READ_LIMIT)})
 
     async def _fresh(self, slot: int, arrived: Sequence[PublishedEvent]) -> list[PublishedEvent]:
         """Return the events of a slot from its position on, without duplicates or gaps."""

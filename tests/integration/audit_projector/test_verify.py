@@ -32,9 +32,9 @@ EVERYTHING = 16
 """Three accounts with four events each in one slot, and one in another."""
 
 COPY = """
-UPDATE audit.entries SET (event_id, account_id, version, event_type, data, actor, command_id,
-                          correlation_id, occurred_at, recorded_at, prev_hash, hash)
-    = ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WHERE slot = $1 AND slot_seq = $2
+UPDATE audit.entries SET (event_id, account_id, version, event_type, schema_version, data, actor,
+                          command_id, correlation_id, occurred_at, recorded_at, prev_hash, hash)
+    = ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) WHERE slot = $1 AND slot_seq = $2
 """
 
 
@@ -116,6 +116,8 @@ async def test_newer_events_are_told_and_not_compared(
         "event_type = 'MoneyWithdrawn'",
         "occurred_at = occurred_at + interval '1 microsecond'",
         "recorded_at = recorded_at - interval '1 microsecond'",
+        "recorded_at = recorded_at + interval '1 hour'",
+        "schema_version = schema_version + 1",
         "version = version + 100",
         "stream_id = gen_random_uuid()",
         "event_id = gen_random_uuid()",
@@ -262,7 +264,7 @@ async def forge_entry(admin: asyncpg.Connection, before: Entry, number: int) -> 
     forged = forged._replace(hash=forged.content_hash(SLOT))
     await admin.execute(
         f"INSERT INTO audit.entries (slot, {', '.join(Entry._fields)}) VALUES "
-        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         SLOT,
         *forged,
     )

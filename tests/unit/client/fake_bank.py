@@ -45,15 +45,31 @@ class FakeBank:
         self.batches.append(len(commands))
         if not self.silent:
             for _, message in commands:
-                self.answer(message.command_id, message.account_id)
+                self.answer(message.command_id, message.account_id, content=message.request_hash)
 
     def answer(
-        self, command_id: UUID, account_id: UUID, code: str | None = None, variant: str = ""
+        self,
+        command_id: UUID,
+        account_id: UUID,
+        code: str | None = None,
+        content: bytes | None = None,
     ) -> None:
-        """Publish an outcome: accepted, or rejected with `code`."""
+        """Publish an outcome: accepted, or rejected with `code`. It is about `content`, or about
+        what was published first with this id.
+        """
         outcome = document(command_id, account_id, 7, (), code, code and "because")
-        ce_id = outcome_id(command_id, variant)
-        self.publish(*encode(outcome, ce_id=ce_id, decided_at=b"2026-01-31T12:00:00Z", context={}))
+        if content is None:
+            known = (m.request_hash for _, m in self.published if m.command_id == command_id)
+            content = next(known, b"")
+        self.publish(
+            *encode(
+                outcome,
+                ce_id=outcome_id(command_id),
+                decided_at=b"2026-01-31T12:00:00Z",
+                request_hash=content,
+                context={},
+            )
+        )
 
     def publish(
         self, key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes]]

@@ -35,10 +35,10 @@ async def client(bank: FakeBank) -> AsyncIterator[PassbookClient]:
         yield client
 
 
-def content_hash(command: DepositMoney, command_id: UUID) -> str:
+def content_hash(command: DepositMoney, command_id: UUID) -> bytes:
     message = decode(*encode(command, command_id=command_id, source="/test", time=""))
     assert isinstance(message, CommandMessage)
-    return message.request_hash.hex()
+    return message.request_hash
 
 
 async def test_accepted_command_returns_its_outcome(client: PassbookClient, bank: FakeBank) -> None:
@@ -109,10 +109,29 @@ async def test_two_who_wait_for_the_same_command_both_get_the_outcome(
     assert [(await one).accepted for one in both] == [True, True]
 
 
+async def test_nobody_is_told_that_something_was_accepted_which_never_ran(
+    client: PassbookClient, bank: FakeBank
+) -> None:
+    """Two use one id at the same time, with different content. Fails (both are accepted) when
+    `_deliver` does not compare the hashes.
+    """
+    bank.silent = True
+    command_id = uuid4()
+    other = DepositMoney(ACCOUNT, Decimal("21.00"), "salary")
+    first = asyncio.create_task(client.execute(DEPOSIT, command_id=command_id))
+    await until(lambda: len(bank.published) == 1)
+    second = asyncio.create_task(client.execute(other, command_id=command_id))
+    await until(lambda: len(bank.published) == 2)
+    bank.answer(command_id, ACCOUNT)
+    bank.answer(command_id, ACCOUNT, "idempotency_conflict", content_hash(other, command_id))
+    assert (await first).accepted
+    assert not (await second).accepted
+
+
 async def test_conflict_over_the_id_is_the_answer_to_the_content_it_is_about(
     client: PassbookClient, bank: FakeBank
 ) -> None:
-    """Fails (the first answer is taken by both) when `_deliver` does not compare the ids."""
+    """Fails (the first answer is taken by both) when `_deliver` does not compare the hashes."""
     bank.silent = True
     command_id = uuid4()
     other = DepositMoney(ACCOUNT, Decimal("21.00"), "salary")

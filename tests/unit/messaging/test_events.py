@@ -16,7 +16,7 @@ from passbook.domain.slots import slot_of
 from passbook.eventstore.memory import InMemoryEventStore
 from passbook.eventstore.store import RecordedEvent, new_event
 from passbook.messaging.cloudevents import format_time
-from passbook.messaging.events import EventEncoder, ForeignRecord, PublishedEvent, decode
+from passbook.messaging.events import ForeignRecord, PublishedEvent, decode, encode_headers
 from passbook.projection.recorded import from_recorded
 from tests.support.messages import ACCOUNT, COMMAND
 
@@ -41,7 +41,7 @@ _DEPOSIT: Final = RecordedEvent(
 
 def _record(event: RecordedEvent) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
     key = str(event.stream_id).encode()
-    headers = EventEncoder().headers(
+    headers = encode_headers(
         event.slot,
         event.slot_seq,
         key,
@@ -51,6 +51,7 @@ def _record(event: RecordedEvent) -> tuple[bytes, bytes, list[tuple[str, bytes]]
         event.schema_version,
         event.metadata,
         event.occurred_at,
+        event.recorded_at,
     )
     return key, event.data.encode(), headers
 
@@ -64,6 +65,7 @@ def test_the_headers_are_those_of_the_contract() -> None:
         "ce_source": b"/passbook",
         "ce_subject": ACCOUNT.encode(),
         "ce_time": b"2026-01-31T12:00:00.000001Z",
+        "ce_recordedtime": b"2026-01-31T12:00:01.000000Z",
         "content-type": b"application/json",
         "ce_slot": b"13",
         "ce_slotseq": b"1234567890123",
@@ -99,6 +101,7 @@ def test_what_is_published_is_what_the_store_says() -> None:
         str(_EVENT),
         _DEPOSIT.data.encode(),
         "2026-01-31T12:00:00.000001Z",
+        "2026-01-31T12:00:01.000000Z",
         COMMAND,
         "order 7",
         "Zoë",
@@ -144,11 +147,10 @@ async def test_invariant_4_kafka_carries_any_event_as_the_store_has_it(
 
 
 def test_the_encoder_does_not_mix_up_times() -> None:
-    encoder, later = EventEncoder(), _DEPOSIT.occurred_at + timedelta(seconds=1)
+    now, later = _DEPOSIT.occurred_at, _DEPOSIT.occurred_at + timedelta(seconds=1)
     rest = (b"k", 1, _EVENT, "MoneyDeposited", 2, "{}")
     times = [
-        dict(encoder.headers(1, 1, *rest, moment))["ce_time"]
-        for moment in (_DEPOSIT.occurred_at, later, _DEPOSIT.occurred_at)
+        dict(encode_headers(1, 1, *rest, moment, now))["ce_time"] for moment in (now, later, now)
     ]
     assert times[0] == times[2] != times[1] == b"2026-01-31T12:00:01.000001Z"
 
@@ -186,7 +188,16 @@ def test_unknown_headers_and_fields_are_ignored() -> None:
     assert event.decode() == decode(key, value, headers).decode()
 
 
-_OURS = ("ce_slot", "ce_slotseq", "ce_version", "ce_type", "ce_schemaversion", "ce_id", "ce_time")
+_OURS = (
+    "ce_slot",
+    "ce_slotseq",
+    "ce_version",
+    "ce_type",
+    "ce_schemaversion",
+    "ce_id",
+    "ce_time",
+    "ce_recordedtime",
+)
 
 
 @pytest.mark.parametrize("header", _OURS)

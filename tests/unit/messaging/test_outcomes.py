@@ -63,7 +63,9 @@ def test_the_document_of_a_rejected_command() -> None:
 def test_the_record_of_an_accepted_command() -> None:
     told = document(_COMMAND, UUID(ACCOUNT), 3, (_EVENT,), None, None)
     context = {"actor": "Zoë", "correlation_id": "order 7"}
-    key, value, headers = encode(told, ce_id="x", decided_at=_WHEN, context=context)
+    key, value, headers = encode(
+        told, ce_id="x", decided_at=_WHEN, request_hash=b"\x0f", context=context
+    )
     assert key == ACCOUNT.encode()
     assert json.loads(value) == told
     assert dict(headers) == {
@@ -76,6 +78,7 @@ def test_the_record_of_an_accepted_command() -> None:
         "content-type": b"application/json",
         "ce_version": b"3",
         "ce_commandid": COMMAND.encode(),
+        "ce_requesthash": b"0f",
         "ce_correlationid": b"order 7",
         "ce_actor": "Zoë".encode(),
     }
@@ -83,7 +86,9 @@ def test_the_record_of_an_accepted_command() -> None:
 
 def test_the_record_of_a_command_of_no_account() -> None:
     told = document(_COMMAND, None, 0, (), "malformed", "value: none")
-    key, value, headers = encode(told, ce_id="x", decided_at=_WHEN, context={})
+    key, value, headers = encode(
+        told, ce_id="x", decided_at=_WHEN, request_hash=b"\x0f", context={}
+    )
     assert key is None
     assert json.loads(value)["account_id"] is None
     assert dict(headers)["ce_type"] == b"bank.CommandRejected"

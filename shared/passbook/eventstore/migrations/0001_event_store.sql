@@ -94,13 +94,14 @@ DECLARE
     v_slots    smallint[];
     v_heads    bigint[];
     v_recorded timestamptz[];
+    v_now      timestamptz;
     v_detail   text;
 BEGIN
-    SELECT array_agg(l.slot), array_agg(l.head),
-           array_agg(greatest(clock_timestamp(), l.last_recorded_at))
+    SELECT array_agg(l.slot), array_agg(l.head), array_agg(l.last_recorded_at)
       INTO v_slots, v_heads, v_recorded
       FROM (SELECT s.slot, s.head, s.last_recorded_at
               FROM slots s WHERE s.slot = ANY (p_slots) ORDER BY s.slot FOR UPDATE) l;
+    v_now := clock_timestamp();
 
     SELECT string_agg(format('slot %s: expected head %s, found %s', p.slot, p.head, l.head), '; ')
       INTO v_detail
@@ -141,7 +142,7 @@ BEGIN
                         data, metadata, occurred_at, recorded_at)
     SELECT e.slot, l.head + row_number() OVER (PARTITION BY e.slot ORDER BY e.place),
            e.stream_id, e.version, e.event_id, e.event_type, e.schema_version,
-           e.data, e.metadata, e.occurred_at, l.recorded_at
+           e.data, e.metadata, e.occurred_at, greatest(v_now, l.recorded_at)
       FROM unnest(e_slot, e_stream_id, e_version, e_event_id, e_event_type, e_schema_version,
                   e_data, e_metadata, e_occurred_at) WITH ORDINALITY
            AS e(slot, stream_id, version, event_id, event_type, schema_version,
@@ -149,7 +150,7 @@ BEGIN
       LEFT JOIN unnest(v_slots, v_heads, v_recorded) AS l(slot, head, recorded_at) USING (slot);
 
     RETURN QUERY
-    UPDATE slots s SET head = s.head + n.events, last_recorded_at = l.recorded_at
+    UPDATE slots s SET head = s.head + n.events, last_recorded_at = greatest(v_now, l.recorded_at)
       FROM (SELECT e.slot, count(*) AS events FROM unnest(e_slot) AS e(slot) GROUP BY e.slot) n
       JOIN unnest(v_slots, v_recorded) AS l(slot, recorded_at) USING (slot)
      WHERE s.slot = n.slot
