@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from passbook.config import Settings
@@ -100,6 +101,25 @@ class Ledger:
         name = f"{projection.name}-projector"
         settings = self.settings(f"passbook_{projection.name}_projector", dsn)
         return lambda stop, health: projector_session(stop, health, name, projection, settings)
+
+    async def lag(self, topic: str, group: str) -> int:
+        """Return how many records of a topic a group has not committed, as lag tools see it."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.kafka,
+            group_id=self.topics.prefix + group,
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            parts = [
+                TopicPartition(self.topics.prefix + topic, part)
+                for part in range(self.topics.partitions)
+            ]
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+            return sum([ends[part] - (await consumer.committed(part) or 0) for part in parts])
+        finally:
+            await consumer.stop()
 
     def balances(self) -> Work:
         """Return a session of the balance projector."""
