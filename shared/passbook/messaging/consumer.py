@@ -119,14 +119,23 @@ class Consumer:
             raise ConsumerLost(str(error)) from error
         return {partition.partition: records for partition, records in batches.items()}
 
-    async def caught_up(self, partitions: Iterable[int]) -> bool:
-        """Say whether everything that the broker has in these partitions was handed out."""
+    async def caught_up(self, partitions: Iterable[int]) -> frozenset[int]:
+        """Return those of these partitions of which everything that the broker has was handed out.
+
+        Takes as long as a fetch waits for records, half a second, when there are none.
+        """
         wanted = [TopicPartition(self.topic, partition) for partition in partitions]
         try:
             ends = await self._consumer.end_offsets(wanted)
-            return all([await self._consumer.position(part) >= ends[part] for part in wanted])
+            return frozenset(
+                [
+                    part.partition
+                    for part in wanted
+                    if await self._consumer.position(part) >= ends[part]
+                ]
+            )
         except (KafkaError, IllegalStateError):
-            return False
+            return frozenset()
 
     async def processed(self, next_offsets: Mapping[int, int]) -> None:
         """Take note that everything before these offsets (partition → offset) is done with; the

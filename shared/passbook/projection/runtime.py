@@ -303,10 +303,12 @@ class ProjectionRuntime:
             return
         # Perhaps another instance has moved them on.
         await self._reload()
+        # Asked once for all of them: the answer waits behind a fetch that waits for records.
+        caught_up = await self._consumer.caught_up(
+            {partition_of(slot, self._partitions) for slot in published}
+        )
         for slot, number in published.items():
-            while self._at[slot] < number and await self._consumer.caught_up(
-                [partition_of(slot, self._partitions)]
-            ):
+            while self._at[slot] < number and partition_of(slot, self._partitions) in caught_up:
                 up_to = min(number, self._at[slot] + _READ_LIMIT)
                 await self.apply({slot: await self._fetch(slot, self._at[slot], up_to)})
 
