@@ -12,7 +12,7 @@ from aiokafka.structs import RecordMetadata
 
 from tests.acceptance.hostile import MALFORMED, Attack, attacks
 from tests.support.databases import Connect
-from tests.support.outsider import Message, RawName, command, document, header
+from tests.support.outsider import Message, RawName, command, document, error_code, header
 from tests.support.reckoning import evidence_holds
 from tests.support.world import COMMAND_SERVICE, RELAY, SERVICES, World
 
@@ -32,13 +32,15 @@ async def test_whatever_is_no_command_gets_its_reason_and_the_commands_behind_it
     sent = await world.outsider.send(*queue)
 
     decided = await world.outsider.outcomes([message.command_id for message in good])
-    assert {_code(*copies) for copies in decided.values()} == {"accepted"}
+    assert {error_code(*copies) for copies in decided.values()} == {"accepted"}
     assert document(decided[good[-1].command_id][0])["version"] == len(good) + 1
     answered = await world.outsider.outcomes(
         attack.message.command_id for attack in bad if attack.code
     )
     assert {
-        attack.name: _code(*answered[attack.message.command_id]) for attack in bad if attack.code
+        attack.name: error_code(*answered[attack.message.command_id])
+        for attack in bad
+        if attack.code
     } == {attack.name: attack.code for attack in bad if attack.code}
     assert len(await world.outsider.everything("outcomes")) == 1 + len(good) + len(answered)
     letters = {
@@ -54,12 +56,6 @@ async def test_whatever_is_no_command_gets_its_reason_and_the_commands_behind_it
 
 def _on(place: RecordMetadata, message: Message) -> Message:
     return message._replace(partition=place.partition)
-
-
-def _code(*copies: ConsumerRecord) -> str:
-    (record,) = copies
-    error = document(record)["error"]
-    return error["code"] if error else "accepted"
 
 
 def _is_copy_with_reason(world: World, attack: Attack, letter: ConsumerRecord) -> None:
@@ -90,7 +86,11 @@ async def test_a_header_name_that_is_no_utf8_holds_up_neither_commands_nor_event
         behind := command("DepositMoney", account, amount="1.00"),
     )
     outcomes = await world.outsider.outcomes(m.command_id for m in (fine, bad, behind))
-    assert [_code(*copies) for copies in outcomes.values()] == ["accepted", MALFORMED, "accepted"]
+    assert [error_code(*copies) for copies in outcomes.values()] == [
+        "accepted",
+        MALFORMED,
+        "accepted",
+    ]
     await world.current(3)
     (letter,) = await world.outsider.everything("commands.dlq")
     assert (header(letter, "ce_id"), dict(letter.headers)[odd[0]]) == (bad.command_id, b"\xff")
@@ -118,7 +118,11 @@ async def test_a_command_that_is_huge_once_unpacked_is_refused_and_its_dead_lett
     await world.outsider.send(huge, wide, compression_type="gzip", max_request_size=100_000_000)
     await world.outsider.send(behind)
     outcomes = await world.outsider.outcomes(m.command_id for m in (huge, wide, behind))
-    assert [_code(*copies) for copies in outcomes.values()] == [MALFORMED, "accepted", "accepted"]
+    assert [error_code(*copies) for copies in outcomes.values()] == [
+        MALFORMED,
+        "accepted",
+        "accepted",
+    ]
     (letter,) = await world.outsider.everything("commands.dlq")
     assert huge.value is not None
     assert huge.value.startswith(letter.value)
@@ -224,6 +228,9 @@ _ODD_NAMES = [
 ]
 
 
+_NEEDED = {"ce_slot", "ce_slotseq", "ce_version", "ce_type", "ce_id", "ce_time", "ce_recordedtime"}
+
+
 def _foreign_records(event: ConsumerRecord) -> Iterator[Message]:
     """Yield records that are almost the event."""
     right = dict(event.headers)
@@ -241,7 +248,7 @@ def _foreign_records(event: ConsumerRecord) -> Iterator[Message]:
         *((event.key, event.value, right | {name: None}) for name in ("ce_slot", "ce_type")),
         *(
             (event.key, event.value, {n: v for n, v in right.items() if n != name})
-            for name in ("ce_slot", "ce_slotseq", "ce_version", "ce_type", "ce_id", "ce_time")
+            for name in right.keys() & _NEEDED
         ),
     ):
         yield Message(key, value, list(headers.items()), event.partition)

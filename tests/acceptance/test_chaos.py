@@ -9,8 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
+from uuid import uuid4
+
+from aiokafka import ConsumerRecord
 
 from tests.support.databases import Connect
+from tests.support.outsider import Header, command, error_code, header
 from tests.support.processes import ServiceProcess
 from tests.support.reckoning import evidence_holds, reckon
 from tests.support.until import until
@@ -89,3 +93,61 @@ async def _frozen_in_a_transaction(world: World, process: ServiceProcess) -> Non
         return False
 
     await until(caught, 30)
+
+
+async def test_a_repeated_command_has_its_first_outcome_across_restarts_and_never_runs_again(
+    world: World,
+) -> None:
+    account, another = str(uuid4()), str(uuid4())
+    first = [
+        command("OpenAccount", account, owner_name="Alice", initial_deposit="500.00"),
+        command("DepositMoney", account, amount="20.00"),
+        command("WithdrawMoney", account, amount="521.00"),
+        command("DepositMoney", account, amount="one"),
+        command("TransferMoney", account, amount="1.00"),
+    ]
+    ids = [message.command_id for message in first]
+    codes = ["accepted", "accepted", "insufficient_funds", "malformed", "unsupported_command"]
+    # Each of these would be accepted under an id of its own.
+    others = [
+        command("OpenAccount", another, ids[0], owner_name="Bob", initial_deposit="500.00"),
+        command("DepositMoney", account, ids[1], amount="20.01"),
+        command("WithdrawMoney", account, ids[2], amount="520.00"),
+        command("DepositMoney", account, ids[3], amount="1.00"),
+        command("DepositMoney", account, ids[4], amount="1.00"),
+    ]
+    for copies, messages in enumerate((first, first, others, first), start=1):
+        (service,) = await world.run(COMMAND_SERVICE)
+        await world.outsider.send(*messages)
+        outcomes = await world.outsider.outcomes(ids, copies)
+        await service.terminate()
+
+    for command_id, code in zip(ids, codes, strict=True):
+        one, two, conflict, three = outcomes[command_id]
+        assert _content(one) == _content(two) == _content(three)
+        assert error_code(one) == code
+        assert error_code(conflict) == "idempotency_conflict"
+        assert header(conflict, "ce_id") != header(one, "ce_id")
+    assert await world.stored() == 2
+    assert await world.decided() == len(first)
+
+
+def _content(record: ConsumerRecord) -> tuple[bytes, bytes, tuple[Header, ...]]:
+    return record.key, record.value, record.headers
+
+
+async def test_a_projector_whose_offsets_were_reset_to_the_end_still_becomes_complete(
+    world: World, connect: Connect
+) -> None:
+    """Kafka never delivers what lies before; the runtime notices that slots stand still."""
+    expected = await world.backlog(5_000, 500)
+    await world.run(COMMAND_SERVICE, RELAY)
+    async with world.outsider.watched("events") as published:
+        await until(partial(_reached, published, expected.events), 30)
+    for projector in (BALANCES, AUDIT):
+        await world.outsider.commit_ends("events", projector)
+    await world.run(BALANCES, AUDIT)
+    await world.current(expected.events, 20)
+    await world.backlog(500, 50, before=expected)
+    await reckon(world, expected)
+    await evidence_holds(connect, expected.events)

@@ -205,3 +205,9 @@ def document(record: ConsumerRecord) -> dict[str, Any]:
     """Return the JSON object of a record."""
     loaded: dict[str, Any] = json.loads(record.value)
     return loaded
+
+
+def error_code(outcome: ConsumerRecord) -> str:
+    """Return the code of an outcome's error, "accepted" when it has none."""
+    error = document(outcome)["error"]
+    return str(error["code"]) if error else "accepted"
