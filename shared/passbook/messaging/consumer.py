@@ -76,8 +76,11 @@ class Consumer:
         """
         try:
             await self._consumer.start()
-        except KafkaError as error:
-            raise ConsumerLost(str(error)) from error
+        except BaseException as error:
+            await self.stop()  # a client that did not start leaves connections and tasks behind
+            if isinstance(error, KafkaError):
+                raise ConsumerLost(str(error)) from error
+            raise
 
     async def stop(self) -> None:
         """Leave the group, within five seconds."""

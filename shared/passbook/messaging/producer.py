@@ -48,8 +48,11 @@ class Producer:
         """
         try:
             await self._producer.start()
-        except KafkaError as error:
-            raise PublishFailed(str(error)) from error
+        except BaseException as error:
+            await self.stop()  # a client that did not start leaves connections and tasks behind
+            if isinstance(error, KafkaError):
+                raise PublishFailed(str(error)) from error
+            raise
 
     async def stop(self) -> None:
         """Flush and disconnect, within five seconds."""

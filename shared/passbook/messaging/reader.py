@@ -9,19 +9,22 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from passbook.messaging.consumer import ConsumerLost, Record
-from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
+from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD, TopicMismatch
 
+_START_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
+_LOOKS: Final = 10
+_LOOK_AGAIN_S: Final = 0.1
 
 
 class TopicReader:
     """Hands out the records of all partitions of a topic; commits nothing and remembers nothing.
 
-    Reads from the beginning unless `seek` says otherwise.
+    Reads from the beginning, or from where `seek` said before the first `poll`.
     """
 
     def __init__(self, bootstrap: str, topic: str, *, partitions: int, client_id: str) -> None:
-        """Remember where to connect; the `async with` block does it."""
+        """Remember what to read; `start`, or an `async with` block, connects."""
         self._parts = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._topic = topic
         self._consumer = AIOKafkaConsumer(
@@ -34,20 +37,57 @@ class TopicReader:
             max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
         )
 
-    async def __aenter__(self) -> Self:
+    async def start(self) -> None:
         """Connect.
 
         Raises:
             ConsumerLost: no broker answers.
+            TopicMismatch: the topic does not exist.
         """
         try:
-            await self._consumer.start()
-        except KafkaError as error:
-            await self._consumer.stop()
-            raise ConsumerLost(str(error)) from error
-        self._consumer.assign(self._parts)
-        for part in self._parts:
-            self._consumer.seek(part, 0)
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                await self._consumer.start()
+                await self._find_topic()
+        except (KafkaError, TimeoutError) as error:
+            message = f"Kafka: {error or 'no answer'}"
+            raise ConsumerLost(message) from error
+
+    async def _find_topic(self) -> None:
+        """Everything else would wait for the topic to appear, and complain to the log meanwhile.
+
+        A topic that was created just now may take a moment to be known to every broker.
+        """
+        for _ in range(_LOOKS):
+            if self._topic in await self._consumer.topics():
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        message = f"missing topic: {self._topic}; create it with `passbook topics apply`"
+        raise TopicMismatch(message)
+
+    def _compare_partitions(self) -> None:
+        found = self._consumer.partitions_for_topic(self._topic)
+        if found and len(found) != len(self._parts):
+            message = (
+                f"{self._topic}: {len(found)} partitions, expected {len(self._parts)}; "
+                "set PASSBOOK_TOPIC_PARTITIONS to what the ledger uses"
+            )
+            raise TopicMismatch(message)
+
+    async def stop(self) -> None:
+        """Disconnect, within five seconds."""
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self._consumer.stop()
+        except TimeoutError:
+            return
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -56,29 +96,40 @@ class TopicReader:
         _value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Disconnect, within five seconds."""
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self._consumer.stop()
-        except TimeoutError:
-            return
+        """Stop."""
+        await self.stop()
 
     async def ends(self) -> dict[int, int]:
         """Return partition → the offset after its last record; 0 for an empty one.
 
         Raises:
             ConsumerLost: the broker does not answer.
+            TopicMismatch: the topic has another number of partitions.
         """
         try:
-            ends = await self._consumer.end_offsets(self._parts)
-        except KafkaError as error:
-            raise ConsumerLost(str(error)) from error
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                ends = await self._consumer.end_offsets(self._parts)
+        except (KafkaError, TimeoutError) as error:
+            self._compare_partitions()
+            message = f"Kafka: {error or f'no answer about the topic {self._topic}'}"
+            raise ConsumerLost(message) from error
+        self._compare_partitions()
         return {part.partition: offset for part, offset in ends.items()}
 
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets (partition → next offset)."""
+        self._assign(offsets)
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self._topic, partition), offset)
+
+    def _assign(self, offsets: Mapping[int, int]) -> None:
+        """Take the partitions. Not before it is known where to read: the client starts to fetch
+        from the first partition it has.
+        """
+        if not self._consumer.assignment():
+            self._consumer.assign(self._parts)
+            for part in self._parts:
+                self._consumer.seek(part, offsets.get(part.partition, 0))
 
     async def position(self, partition: int) -> int:
         """Return the offset that is read next.
@@ -97,6 +148,7 @@ class TopicReader:
         Raises:
             ConsumerLost: the broker does not answer.
         """
+        self._assign({})
         wanted = [TopicPartition(self._topic, partition) for partition in partitions]
         try:
             batches = await self._consumer.getmany(*wanted, timeout_ms=int(timeout_s * 1000))

@@ -109,7 +109,7 @@ async def test_missing_topics_are_said_so(servers: Servers) -> None:
 async def test_other_number_of_partitions_is_refused(
     servers: Servers, topics: Topics, partitions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("passbook.messaging.tail._START_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("passbook.messaging.reader._START_TIMEOUT_S", 1.0)
     with pytest.raises(TopicMismatch, match=f"4 partitions, expected {partitions}"):
         async with PassbookClient(servers.kafka_bootstrap, Topics(topics.prefix, partitions)):
             pass
