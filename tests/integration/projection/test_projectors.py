@@ -88,6 +88,7 @@ async def test_invariant_6_the_audit_chain_goes_on_across_restarts_and_crashes(
             auditor = Part(ledger.audit())
             await write_history(store, seed, accounts=10, steps=50)
             if seed % 2:
+                await auditor.ready()
                 await until(lambda: positions(reader, "audit"))
                 await auditor.crash()
             else:
@@ -170,6 +171,7 @@ async def test_a_projector_that_was_ended_goes_on_where_it_was(
         for seed in range(3):
             await write_history(store, seed, accounts=10, steps=50)
             projector = Part(ledger.balances())
+            await projector.ready()
             await until(lambda: positions(reader, "balance"))
             await getattr(projector, signal)()
         async with running(ledger.balances()):

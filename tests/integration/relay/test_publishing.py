@@ -97,6 +97,7 @@ async def test_a_relay_that_died_before_it_wrote_its_position_goes_on_at_the_tai
         dying = Part(ledger.relay())
         await store_events(store, {5: 3, 9: 1})
         await everything_published(ledger, 4)
+        await dying.ready()
         await dying.crash()
     async with running(ledger.relay()):
         await store_events(store, {5: 1, 9: 1})
