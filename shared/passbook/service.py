@@ -25,7 +25,7 @@ import asyncpg
 import structlog
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from prometheus_client import make_wsgi_app
 
 from passbook.config import MissingSetting, Settings
@@ -222,6 +222,9 @@ async def kafka_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     try:
         await admin.start()
         yield admin
+    except KafkaConnectionError as error:
+        message = f"Kafka: no broker answers at {bootstrap}"
+        raise ConsumerLost(message) from error
     except KafkaError as error:
         message = f"Kafka: {error}"
         raise ConsumerLost(message) from error

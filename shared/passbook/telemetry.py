@@ -133,6 +133,11 @@ def configure_logging(
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # While a broker is away it says so hundreds of times a second, and whatever matters comes back
+    # to us as an exception.
+    logging.getLogger("aiokafka").setLevel(
+        logging.WARNING if level == "debug" else logging.CRITICAL
+    )
 
 
 def _dumps(value: object, **_options: object) -> str:

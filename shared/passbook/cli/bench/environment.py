@@ -58,7 +58,7 @@ class Environment:
         specs = [
             ServiceSpec(
                 name,
-                (sys.executable, "-m", f"services.{name.replace('-', '_')}"),
+                (sys.executable, "-P", "-m", f"services.{name.replace('-', '_')}"),
                 env=environment,
             )
             for name in names

@@ -20,7 +20,7 @@ from passbook.messaging.producer import Producer
 from passbook.messaging.reader import TopicReader
 
 _STALLED_S: Final = 60.0
-_LOOK_EVERY_S: Final = 0.01
+_LOOK_EVERY_S: Final = 0.025
 
 _FIRST_DECISION: Final = "SELECT min(decided_at) FROM eventstore.commands"
 _LAST_APPEND: Final = "SELECT max(recorded_at) FROM eventstore.events"
