@@ -7,6 +7,7 @@ holes), 4 (Kafka carries it), 5 (a read model is the fold of the log), 6 (audit 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 from uuid import uuid4
@@ -16,6 +17,7 @@ from aiokafka import ConsumerRecord
 from tests.support.databases import Connect
 from tests.support.outsider import Header, command, error_code, header
 from tests.support.processes import ServiceProcess
+from tests.support.proxy import proxied
 from tests.support.reckoning import evidence_holds, reckon
 from tests.support.until import until
 from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, SERVICES, World
@@ -33,12 +35,7 @@ async def test_every_service_killed_three_times_in_the_middle_of_its_work(
     expected = await world.backlog(_COMMANDS, _ACCOUNTS)
     await world.run(*SERVICES)
     async with world.outsider.watched("events") as published, asyncio.TaskGroup() as group:
-        for name, progress in (
-            (COMMAND_SERVICE, world.stored),
-            (RELAY, published),
-            (BALANCES, lambda: world.applied("balance")),
-            (AUDIT, lambda: world.applied("audit")),
-        ):
+        for name, progress in _progress(world, published):
             group.create_task(_killed_at(world, name, progress, expected.events))
     await reckon(world, expected)
     await evidence_holds(connect, expected.events)
@@ -48,10 +45,73 @@ async def _killed_at(world: World, name: str, progress: Progress, events: int) -
     """Kill a service each time it has done a further part of its work, and start it again."""
     for mark in _MARKS:
         await until(partial(_reached, progress, int(mark * events)), 30)
-        (process,) = [p for p in world.processes if p.name == name and p.exit_code is None]
-        await process.kill()
+        await world.running(name).kill()
         assert await progress() < events, f"{name} had nothing left to do when it was killed"
         world.start(name)
+
+
+async def test_sigterm_in_the_middle_of_the_work_ends_every_service_in_time_and_loses_nothing(
+    world: World, connect: Connect
+) -> None:
+    expected = await world.backlog(_COMMANDS, _ACCOUNTS)
+    await world.run(*SERVICES)
+    async with world.outsider.watched("events") as published, asyncio.TaskGroup() as group:
+        for name, progress in _progress(world, published):
+            group.create_task(_terminated_at_work(world, name, progress, expected.events))
+    await reckon(world, expected)
+    await evidence_holds(connect, expected.events)
+
+
+async def _terminated_at_work(world: World, name: str, progress: Progress, events: int) -> None:
+    await until(partial(_reached, progress, events // 5), 30)
+    code, seconds = await world.running(name).terminate()
+    assert await progress() < events, f"{name} had nothing left to do when it was terminated"
+    assert (name, code) == (name, 0)
+    assert seconds < 10
+    world.start(name)
+
+
+async def test_a_database_that_is_away_for_two_seconds_costs_nothing_and_needs_no_restart(
+    world: World, connect: Connect
+) -> None:
+    """Its last answers are lost before, so that nobody knows what of the last batches happened."""
+    expected = await world.backlog(_COMMANDS, _ACCOUNTS)
+    async with AsyncExitStack() as stack:
+        proxies = []
+        for name in SERVICES:
+            proxy, dsn = await stack.enter_async_context(proxied(world.dsn(name)))
+            proxies.append(proxy)
+            world.start(name, dsn=dsn)
+        await until(partial(_reached, world.stored, expected.events // 5), 30)
+        for proxy in proxies:
+            proxy.hold_answers()
+        before = await world.stored()
+        with suppress(AssertionError):
+            await until(partial(_reached, world.stored, before + 1), 1)
+        for proxy in proxies:
+            proxy.refuse()
+        assert await world.stored() < expected.events
+        # A projector that has nothing to apply has no need to notice.
+        busy = [world.running(name) for name in (COMMAND_SERVICE, RELAY)]
+        await asyncio.gather(*(process.ready(yes=False) for process in busy))
+        await asyncio.sleep(2)
+        for process in world.processes:
+            assert (await process.get("/livez")).status == 200
+        for proxy in proxies:
+            proxy.mend()
+        await asyncio.gather(*(process.ready() for process in world.processes))
+        await reckon(world, expected)
+    await evidence_holds(connect, expected.events)
+
+
+def _progress(world: World, published: Progress) -> list[tuple[str, Progress]]:
+    """Return every service with what tells how many events have gone through it."""
+    return [
+        (COMMAND_SERVICE, world.stored),
+        (RELAY, published),
+        (BALANCES, partial(world.applied, "balance")),
+        (AUDIT, partial(world.applied, "audit")),
+    ]
 
 
 async def _reached(progress: Progress, mark: int) -> bool:

@@ -62,14 +62,14 @@ class ServiceProcess:
         """The exit code, None while it runs."""
         return self._child.returncode
 
-    async def ready(self) -> None:
-        """Return when `/readyz` says yes."""
+    async def ready(self, *, yes: bool = True) -> None:
+        """Return when `/readyz` says yes, or no."""
 
-        async def said_yes() -> bool:
+        async def said_so() -> bool:
             assert self.exit_code is None, f"{self.name} ended: {self.last_words()}"
-            return await is_ready(self.port)
+            return await is_ready(self.port) is yes
 
-        await until(said_yes, _READY_S)
+        await until(said_so, _READY_S)
 
     async def kill(self) -> None:
         """Kill it; it has ended on return."""

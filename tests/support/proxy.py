@@ -1,4 +1,4 @@
-"""A TCP proxy that can keep a server's answers back, or cut the line."""
+"""A TCP proxy that can keep a server's answers back, cut the line, and leave it cut."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ class Proxy:
         self._answers = asyncio.Event()
         self._answers.set()
         self._writers: list[asyncio.StreamWriter] = []
-        self.address = ("", 0)
+        self._refusing = False
 
     def hold_answers(self) -> None:
         """Let requests through, and no answer any more."""
@@ -31,8 +31,20 @@ class Proxy:
             writer.transport.abort()
         self._writers.clear()
 
+    def refuse(self) -> None:
+        """Break every connection, and every new one until `mend`."""
+        self._refusing = True
+        self.cut()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._refusing = False
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect one client through."""
+        if self._refusing:
+            writer.transport.abort()
+            return
         upstream_reader, upstream = await asyncio.open_connection(*self._target)
         self._writers += [writer, upstream]
         await asyncio.gather(

@@ -61,7 +61,7 @@ class World:
         """Start a process of a service, which is not ready yet. `dsn` replaces that of both
         databases; further settings are added to its environment.
         """
-        dsn = dsn or self.database.dsn(OF_SERVICE[name])
+        dsn = dsn or self.dsn(name)
         process = ServiceProcess(
             name,
             {
@@ -76,6 +76,15 @@ class World:
             self.folder / f"{next(self._numbers):02}-{name}.log",
         )
         self.processes.append(process)
+        return process
+
+    def dsn(self, name: str) -> str:
+        """Return the DSN that is meant for a service."""
+        return self.database.dsn(OF_SERVICE[name])
+
+    def running(self, name: str) -> ServiceProcess:
+        """Return the only process of a service that runs."""
+        (process,) = [p for p in self.processes if p.name == name and p.exit_code is None]
         return process
 
     async def run(self, *names: str) -> list[ServiceProcess]:
