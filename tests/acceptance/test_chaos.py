@@ -6,8 +6,6 @@ holes), 4 (Kafka carries it), 5 (a read model is the fold of the log), 6 (audit 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 from uuid import uuid4
@@ -17,12 +15,18 @@ from aiokafka import ConsumerRecord
 from tests.support.databases import Connect
 from tests.support.outsider import Header, command, error_code, header
 from tests.support.processes import ServiceProcess
-from tests.support.proxy import proxied
 from tests.support.reckoning import evidence_holds, reckon
 from tests.support.until import until
-from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, SERVICES, World
-
-Progress = Callable[[], Awaitable[int]]
+from tests.support.world import (
+    AUDIT,
+    BALANCES,
+    COMMAND_SERVICE,
+    RELAY,
+    SERVICES,
+    Progress,
+    World,
+    at_least,
+)
 
 _COMMANDS: Final = 20_000
 _ACCOUNTS: Final = 1_000
@@ -44,7 +48,7 @@ async def test_every_service_killed_three_times_in_the_middle_of_its_work(
 async def _killed_at(world: World, name: str, progress: Progress, events: int) -> None:
     """Kill a service each time it has done a further part of its work, and start it again."""
     for mark in _MARKS:
-        await until(partial(_reached, progress, int(mark * events)), 30)
+        await until(at_least(progress, int(mark * events)), 30)
         await world.running(name).kill()
         assert await progress() < events, f"{name} had nothing left to do when it was killed"
         world.start(name)
@@ -63,45 +67,12 @@ async def test_sigterm_in_the_middle_of_the_work_ends_every_service_in_time_and_
 
 
 async def _terminated_at_work(world: World, name: str, progress: Progress, events: int) -> None:
-    await until(partial(_reached, progress, events // 5), 30)
+    await until(at_least(progress, events // 5), 30)
     code, seconds = await world.running(name).terminate()
     assert await progress() < events, f"{name} had nothing left to do when it was terminated"
     assert (name, code) == (name, 0)
     assert seconds < 10
     world.start(name)
-
-
-async def test_a_database_that_is_away_for_two_seconds_costs_nothing_and_needs_no_restart(
-    world: World, connect: Connect
-) -> None:
-    """Its last answers are lost before, so that nobody knows what of the last batches happened."""
-    expected = await world.backlog(_COMMANDS, _ACCOUNTS)
-    async with AsyncExitStack() as stack:
-        proxies = []
-        for name in SERVICES:
-            proxy, dsn = await stack.enter_async_context(proxied(world.dsn(name)))
-            proxies.append(proxy)
-            world.start(name, dsn=dsn)
-        await until(partial(_reached, world.stored, expected.events // 5), 30)
-        for proxy in proxies:
-            proxy.hold_answers()
-        before = await world.stored()
-        with suppress(AssertionError):
-            await until(partial(_reached, world.stored, before + 1), 1)
-        for proxy in proxies:
-            proxy.refuse()
-        assert await world.stored() < expected.events
-        # A projector that has nothing to apply has no need to notice.
-        busy = [world.running(name) for name in (COMMAND_SERVICE, RELAY)]
-        await asyncio.gather(*(process.ready(yes=False) for process in busy))
-        await asyncio.sleep(2)
-        for process in world.processes:
-            assert (await process.get("/livez")).status == 200
-        for proxy in proxies:
-            proxy.mend()
-        await asyncio.gather(*(process.ready() for process in world.processes))
-        await reckon(world, expected)
-    await evidence_holds(connect, expected.events)
 
 
 def _progress(world: World, published: Progress) -> list[tuple[str, Progress]]:
@@ -114,21 +85,17 @@ def _progress(world: World, published: Progress) -> list[tuple[str, Progress]]:
     ]
 
 
-async def _reached(progress: Progress, mark: int) -> bool:
-    return await progress() >= mark
-
-
 async def test_what_was_frozen_past_the_session_timeout_changes_nothing_when_it_thaws(
     world: World, connect: Connect
 ) -> None:
     """Projectors are frozen in the middle of a transaction, whose locks must not outlast them."""
     expected = await world.backlog(_COMMANDS, _ACCOUNTS)
     decider, _ = await world.run(COMMAND_SERVICE, RELAY)
-    await until(partial(_reached, world.stored, expected.events // 5), 30)
+    await until(at_least(world.stored, expected.events // 5), 30)
     decider.freeze()
     assert await world.stored() < expected.events
     await world.run(COMMAND_SERVICE)
-    await until(partial(_reached, world.stored, expected.events), 30)
+    await until(at_least(world.stored, expected.events), 30)
     projectors = await world.run(BALANCES, AUDIT)
     await asyncio.gather(*(_frozen_in_a_transaction(world, process) for process in projectors))
     assert await world.applied("balance") < expected.events
@@ -203,7 +170,7 @@ async def test_a_projector_whose_offsets_were_reset_to_the_end_still_becomes_com
     expected = await world.backlog(5_000, 500)
     await world.run(COMMAND_SERVICE, RELAY)
     async with world.outsider.watched("events") as published:
-        await until(partial(_reached, published, expected.events), 30)
+        await until(at_least(published, expected.events), 30)
     for projector in (BALANCES, AUDIT):
         await world.outsider.commit_ends("events", projector)
     await world.run(BALANCES, AUDIT)

@@ -6,7 +6,7 @@ import sys
 from typing import Any, Final
 
 from tests.support.until import until
-from tests.support.world import RELAY, SERVICES, World
+from tests.support.world import RELAY, SERVICES, World, at_least
 
 # Runs in a process of its own that imports nothing of ours.
 _READER: Final = """
@@ -59,11 +59,7 @@ async def test_a_plain_consumer_sees_every_number_of_every_slot_and_every_versio
     expected = await world.backlog(10_000, 1_000)
     await world.run(*SERVICES)
     async with world.outsider.watched("events") as published:
-
-        async def under_way() -> bool:
-            return await published() > expected.events // 3
-
-        await until(under_way, 30)
+        await until(at_least(published, expected.events // 3), 30)
     await world.running(RELAY).kill()
     await world.run(RELAY)
     await world.current(expected.events)

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,19 @@ _IDLE_IN_TRANSACTION: Final = """
 SELECT count(*) FROM pg_stat_activity
  WHERE datname = current_database() AND application_name = $1 AND state = 'idle in transaction'
 """
+
+
+Progress = Callable[[], Awaitable[int]]
+"""Tells how far something is."""
+
+
+def at_least(progress: Progress, number: int) -> Callable[[], Awaitable[bool]]:
+    """Return the condition that something is this far."""
+
+    async def reached() -> bool:
+        return await progress() >= number
+
+    return reached
 
 
 @dataclass(slots=True)
