@@ -59,14 +59,16 @@ class AnswerDesk:
         await self._settle()
         self._publishing = asyncio.create_task(self._publish(answers, dict(offsets)))
 
-    def check(self) -> None:
-        """Return unless publishing has failed, which no later answers may come to tell.
+    async def tend(self) -> None:
+        """Look after the newest answers, which no later ones may come to do: if they could not be
+        published, say so; if they are, commit their offsets.
 
         Raises:
             PublishFailed, ConsumerLost: of the newest answers.
         """
-        if self._publishing is not None and self._publishing.done():
-            self._publishing.result()
+        if self._publishing is None or self._publishing.done():
+            await self._settle()
+            await self._consumer.processed({})
 
     async def close(self) -> None:
         """Return when everything is acknowledged and committed."""

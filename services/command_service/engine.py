@@ -95,7 +95,7 @@ class CommandService:
         before: Batch | None = None
         try:
             while not stop.is_set():
-                self._desk.check()
+                await self._desk.tend()
                 poll = poll or asyncio.create_task(self._consumer.poll(_POLL_S))
                 appending = {before.appended} if before and before.appended else set()
                 await asyncio.wait({poll, *appending}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,81 @@
+"""Stand-ins for the two Kafka clients of the command service."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from passbook.messaging.producer import PublishFailed, Record
+from tests.support.messages import Message
+from tests.support.until import until
+
+PARTITION = 1
+
+
+class ScriptedConsumer:
+    """Hands out the polls it is given, and nothing more; remembers what was processed."""
+
+    def __init__(self, *polls: list[Message]) -> None:
+        """Take the first polls."""
+        self._polls: asyncio.Queue[list[Message]] = asyncio.Queue()
+        self._offset = 0
+        self.processed_up_to = 0
+        for poll in polls:
+            self._polls.put_nowait(poll)
+
+    def arrive(self, *messages: Message) -> None:
+        """Have one more poll."""
+        self._polls.put_nowait(list(messages))
+
+    async def taken(self) -> None:
+        """Return when every poll was handed out, and a little later."""
+        await until(self._polls.empty)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def poll(self, timeout_s: float) -> dict[int, list[Any]]:
+        """Return the next poll, or nothing after the timeout."""
+        try:
+            messages = await asyncio.wait_for(self._polls.get(), timeout_s)
+        except TimeoutError:
+            return {}
+        records = []
+        for message in messages:
+            records.append(
+                SimpleNamespace(
+                    topic="bank.commands",
+                    partition=PARTITION,
+                    offset=self._offset,
+                    key=message.key,
+                    value=message.value,
+                    headers=tuple(message.headers),
+                )
+            )
+            self._offset += 1
+        return {PARTITION: records}
+
+    async def processed(self, next_offsets: Mapping[int, int]) -> None:
+        """Remember the offset."""
+        self.processed_up_to = next_offsets.get(PARTITION, self.processed_up_to)
+
+    async def flush(self) -> None:
+        """Do nothing: everything is remembered at once."""
+
+
+class CollectingProducer:
+    """Keeps what is published; `fail` makes the next publication fail."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.published: list[tuple[str, Record]] = []
+        self.fail = False
+
+    async def publish(self, topic: str, records: Mapping[int, Iterable[Record]]) -> dict[int, int]:
+        """Keep the records of a topic."""
+        await asyncio.sleep(0)
+        if self.fail:
+            message = "no broker"
+            raise PublishFailed(message)
+        for rows in records.values():
+            self.published += [(topic, row) for row in rows]
+        return {}
