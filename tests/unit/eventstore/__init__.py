@@ -1,0 +1,1 @@
+"""Tests of what the event store's package does without a server."""
