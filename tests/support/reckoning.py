@@ -35,7 +35,8 @@ async def reckon(world: World, expected: Expectation, *, deadline_s: float = 60.
         if process.exit_code is None:
             code, _ = await process.terminate()
             assert code == 0, f"{process.name} ended with {code}: {process.last_words()}"
-    assert await broken_invariants(world.environment, commands, expected) == []
+    wrong = await broken_invariants(world.environment, commands, expected)
+    assert not wrong, wrong
     await _decisions_are_published(world, outcomes)
     await _log_is_published(world)
 
@@ -46,7 +47,8 @@ async def evidence_holds(connect: Connect, entries: int) -> None:
         await connect("passbook_reader"), await connect("passbook_reader"), lambda *_: None
     )
     assert found.ok, found.differences
-    assert (found.entries, found.newer) == (entries, 0)
+    complete = (found.entries, found.newer) == (entries, 0)
+    assert complete, f"{found.entries} of {entries} entries, {found.newer} events without one"
 
 
 async def _decisions_are_published(world: World, outcomes: dict[str, list[ConsumerRecord]]) -> None:
@@ -62,7 +64,10 @@ async def _decisions_are_published(world: World, outcomes: dict[str, list[Consum
         outcome = document(copies[0])
         error = outcome["error"]
         published[command_id] = (error["code"] if error else "accepted", outcome["events"])
-    assert published == stored
+    wrong = {name for name in published | stored if published.get(name) != stored.get(name)}
+    assert not wrong, (
+        f"{len(wrong)} outcomes in Kafka and in the store differ, such as {min(wrong)}"
+    )
 
 
 async def _log_is_published(world: World) -> None:
@@ -82,4 +87,5 @@ async def _log_is_published(world: World) -> None:
         (slot, number): (event_id, data)
         for slot, number, event_id, data in await world.admin.fetch(_LOG)
     }
-    assert published == stored
+    wrong = {place for place in published | stored if published.get(place) != stored.get(place)}
+    assert not wrong, f"{len(wrong)} events in Kafka and in the store differ, such as {min(wrong)}"
