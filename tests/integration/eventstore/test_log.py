@@ -67,8 +67,8 @@ async def test_invariant_3_a_reader_beside_concurrent_writers_never_meets_a_hole
 ) -> None:
     """Six writers on the same four slots, one reader that polls all the time.
 
-    Seen to fail: with a sequence for each slot instead of its locked row (numbers are then given
-    before the commit, and the reader meets 2 before 1).
+    Seen to fail: with a sequence for each slot instead of its locked row. Writers of several slots
+    then run into a deadlock; writers of one slot a batch do not, and the reader meets a hole.
     """
     reader = PostgresEventStore(await pools("passbook_outbox_relay", size=1))
     done = asyncio.Event()

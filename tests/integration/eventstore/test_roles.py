@@ -43,10 +43,14 @@ _VERBS: Final = {
     },
     "SELECT FROM balances.accounts": {_BALANCE, _READER},
     "UPDATE balances.accounts SET balance = 1": {_BALANCE},
-    "INSERT INTO balances.accounts VALUES"
-    " (gen_random_uuid(), 1, 1, 0, now(), now(), 'active', '')": {_BALANCE},
+    "INSERT INTO balances.accounts (account_id, balance, version, slot, opened_at, updated_at,"
+    " status, owner_name) VALUES (gen_random_uuid(), 1, 1, 0, now(), now(), 'active', '')": {
+        _BALANCE
+    },
     "SELECT FROM audit.entries": {_AUDIT, _READER},
-    "INSERT INTO audit.entries VALUES (0, 1, 1, gen_random_uuid(), gen_random_uuid(), now(), now(),"
+    "INSERT INTO audit.entries (slot, slot_seq, version, schema_version, event_id, account_id,"
+    " occurred_at, recorded_at, event_type, data, actor, command_id, correlation_id, prev_hash, hash)"
+    " VALUES (0, 1, 1, 1, gen_random_uuid(), gen_random_uuid(), now(), now(),"
     " '', '{}', '', '', '', '', '')": {_AUDIT},
 }
 _REFUSED: Final = (

@@ -122,7 +122,7 @@ async def test_invariant_4_kafka_carries_any_event_as_the_store_has_it(
 ) -> None:
     """Through the encoder and back, an event equals the stored one, field by field, to the byte.
 
-    Seen to fail: with times formatted without trailing zeros of the microseconds.
+    Seen to fail: with times cut to milliseconds in the headers.
     """
     store = InMemoryEventStore()
     metadata = orjson.dumps({"command_id": COMMAND, **context}).decode()
