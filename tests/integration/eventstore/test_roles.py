@@ -99,6 +99,8 @@ async def _may(connection: asyncpg.Connection, statement: str) -> bool:
         await connection.execute(statement)
     except asyncpg.InsufficientPrivilegeError:
         return False
+    except asyncpg.IntegrityConstraintViolationError:
+        return True
     finally:
         await transaction.rollback()
     return True
