@@ -66,7 +66,7 @@ async def test_a_command_that_is_repeated_while_it_is_appended_has_one_effect() 
 async def test_what_was_decided_on_top_of_a_refused_append_is_decided_again() -> None:
     """Somebody empties the account while two polls are under way: both are decided anew, in order.
 
-    Seen to fail: with only the refused batch decided again, and with its slots not forgotten.
+    Seen to fail: with only the refused batch decided again.
     """
     account, neighbour = (next(account_ids(5)) for _ in range(2))
     bank = Bank([ask("OpenAccount", account), ask("OpenAccount", neighbour)])
