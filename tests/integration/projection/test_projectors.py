@@ -80,7 +80,7 @@ async def test_invariant_6_the_audit_chain_goes_on_across_restarts_and_crashes(
 ) -> None:
     """Every entry names the hash of the one before it, from the first one on.
 
-    Seen to fail: with chain ends that are remembered over a transaction that was rolled back.
+    Seen to fail: with every batch chained to the genesis.
     """
     async with running(ledger.relay()):
         for seed in range(4):

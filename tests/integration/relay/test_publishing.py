@@ -51,8 +51,8 @@ async def test_invariant_4_kafka_carries_the_log_as_it_is_stored(
 ) -> None:
     """A backlog, and what comes while the relay runs; each event once, where its slot belongs.
 
-    Seen to fail: with `read_log` ordered by slot number backwards, with a relay that starts at the
-    head instead of the tail, and with data re-encoded on the way.
+    Seen to fail: with the log read newest first, with a relay that starts at the head instead of the
+    tail, and with data written in another form on the way.
     """
     await store_events(store, {slot: 1 + slot % 5 for slot in range(64)})
     async with running(ledger.relay()):
@@ -139,7 +139,7 @@ async def test_invariant_4_a_zombie_relay_can_only_repeat(
 ) -> None:
     """Three relays that all believe to lead publish the same backlog at the same time.
 
-    Seen to fail: with a relay that reads each slot from its newest events on.
+    Seen to fail: with relays that read each slot newest first.
     """
     await store_events(store, {5: 300, 9: 300, 13: 300, 2: 50})
     log = await stored(store)
