@@ -45,7 +45,7 @@ def _why(record: Message) -> tuple[str, str]:
         ("WithdrawMoney", "amount"),
     ],
 )
-def test_an_amount_that_is_none_is_malformed(kind: str, field: str, amount: str) -> None:
+def test_invariant_8_an_amount_that_is_none_is_malformed(kind: str, field: str, amount: str) -> None:
     code, reason = _why(message(kind, data={field: amount}))
     assert code == "malformed"
     assert reason.startswith(f"{field}: not an amount: ")
@@ -273,7 +273,7 @@ _ANY_HEADERS = st.lists(
 
 @given(key=_BYTES, value=_BYTES, headers=_ANY_HEADERS)
 @example(key=None, value=None, headers=[])
-def test_no_record_whatever_makes_decode_raise(
+def test_invariant_8_no_record_whatever_makes_decode_raise(
     key: bytes | None, value: bytes | None, headers: list[Any]
 ) -> None:
     refused(decode(key, value, headers))
