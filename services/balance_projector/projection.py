@@ -99,6 +99,7 @@ class BalanceProjection:
     version = 1
     ddl = _DDL
     parks = True
+    gather_s = 0.0
 
     def __init__(self) -> None:
         """Keep the chain of upcasters at hand."""

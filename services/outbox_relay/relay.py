@@ -71,9 +71,11 @@ class OutboxRelay:
                 await self._publish(events)
             if time.monotonic() - self._tended_at > _TEND_EVERY_S:
                 await self._tend()
+            if len(events) >= _READ_PER_SLOT:
+                continue  # there may be more; fewer are all there were, and newer ones ring
             if events:
                 wait_s = _SHORTEST_WAIT_S
-            elif not await self._doorbell.wait(wait_s):
+            if not await self._doorbell.wait(wait_s):
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
         await self._tend()
 

@@ -22,7 +22,7 @@ _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Time
 class Doorbell:
     """Rings at once when it was quiet, and at most every `interval_s` under load."""
 
-    def __init__(self, dsn: str, *, interval_s: float = 0.005) -> None:
+    def __init__(self, dsn: str, *, interval_s: float = 0.001) -> None:
         """Remember where to ring; `run` connects."""
         self._dsn = dsn
         self._interval_s = interval_s

@@ -21,6 +21,7 @@ Record: TypeAlias = ConsumerRecord
 __all__ = ["Consumer", "ConsumerLost", "Record"]
 
 _FETCH_BYTES: Final = 2 * MAX_DEAD_LETTER_RECORD
+_GATHER_BYTES: Final = 256 * 1024
 _STOP_TIMEOUT_S: Final = 5.0
 _COMMIT_EVERY_S: Final = 0.5
 
@@ -45,8 +46,13 @@ class Consumer:
         client_id: str,
         max_records: int,
         session_timeout_s: float = 30.0,
+        gather_s: float = 0.0,
     ) -> None:
-        """Remember where to connect; `start` does it."""
+        """Remember where to connect; `start` does it.
+
+        With `gather_s` the broker holds records back for so long, or until there are many: fewer
+        requests, later answers.
+        """
         self.topic = topic
         self._max_records = max_records
         self._processed: dict[int, int] = {}
@@ -66,6 +72,8 @@ class Consumer:
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
             max_poll_records=max_records,
+            fetch_min_bytes=_GATHER_BYTES if gather_s else 1,
+            fetch_max_wait_ms=int(gather_s * 1000) or 500,
         )
 
     async def start(self) -> None:

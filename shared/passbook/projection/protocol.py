@@ -43,6 +43,13 @@ class Projection(Protocol):
         """
         ...
 
+    @property
+    def gather_s(self) -> float:
+        """How long Kafka may gather events before it delivers them: 0 for a read model whose
+        readers wait for it, more for one that had rather work less.
+        """
+        ...
+
     async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:
         """Change the read model by `events`: each slot's are the next ones, in order.
 

@@ -49,6 +49,7 @@ async def session(
                 client_id=name,
                 max_records=_POLL_RECORDS,
                 session_timeout_s=settings.kafka_session_timeout_s,
+                gather_s=projection.gather_s,
             ) as consumer,
         ):
             runtime = ProjectionRuntime(

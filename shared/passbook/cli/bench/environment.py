@@ -77,9 +77,9 @@ class Environment:
 
 
 @asynccontextmanager
-async def bench_environment() -> AsyncIterator[Environment]:
+async def bench_environment(*, quick_start: bool) -> AsyncIterator[Environment]:
     """Open an environment that leaves nothing behind: on the configured servers when both are set,
-    on embedded ones otherwise.
+    on embedded ones otherwise. `quick_start` is Kafka's: without it, it gets faster for minutes.
     """
     configured = Settings()
     with tempfile.TemporaryDirectory(prefix="passbook-bench-") as name:
@@ -91,7 +91,7 @@ async def bench_environment() -> AsyncIterator[Environment]:
                 yield environment
             return
         with err().status("starting PostgreSQL and Kafka"):
-            servers = embedded_servers(folder / "servers", quick_start=False)
+            servers = embedded_servers(folder / "servers", quick_start=quick_start)
             running = await servers.__aenter__()
         try:
             settings = configured.model_copy(update={"kafka_bootstrap": running.kafka.bootstrap})

@@ -28,7 +28,7 @@ from passbook.messaging.producer import Producer
 from passbook.messaging.reader import TopicReader
 
 _ACCOUNTS: Final = 1000
-_WARM_UP_S: Final = 5
+_WARM_UP_S: Final = 15
 _DRAIN_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.001
 _LOOK_AT: Final = 500
@@ -45,7 +45,7 @@ async def measure_latency(rate: int, seconds: int) -> dict[str, Any]:
     Raises:
         TimeoutError: some commands had no outcome or no balance long after the last was sent.
     """
-    async with bench_environment() as environment:
+    async with bench_environment(quick_start=True) as environment:
         with err().status("measuring the floor"):
             floor = await measure_floor(environment)
         async with environment.services([*FOLLOWERS, COMMAND_SERVICE]):

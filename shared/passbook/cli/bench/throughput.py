@@ -35,7 +35,7 @@ async def measure_throughput(commands: int, accounts: int) -> dict[str, Any]:
     Raises:
         TimeoutError: the services stopped making progress.
     """
-    async with bench_environment() as environment:
+    async with bench_environment(quick_start=True) as environment:
         settings = environment.settings
         with err().status("measuring the floor"):
             floor = await measure_floor(environment)
