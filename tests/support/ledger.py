@@ -37,7 +37,7 @@ class Part:
 
     async def ready(self) -> None:
         """Return when it works; raise what it raised when it ended instead."""
-        await until(lambda: self._task.done() or not self.health.reason)
+        await until(lambda: self._task.done() or not self.health.reason, 30)
         if self._task.done():
             await self._task
 
@@ -53,7 +53,7 @@ class Part:
 
     async def failure(self) -> BaseException | None:
         """Return what it raised, as soon as it has ended."""
-        await until(self._task.done)
+        await until(self._task.done, 30)
         return self._task.exception()
 
     async def crash(self) -> None:

@@ -44,5 +44,5 @@ async def everything_published(ledger: Ledger, count: int) -> list[ConsumerRecor
         async def enough() -> bool:
             return await watch() >= count
 
-        await until(enough, 20)
+        await until(enough, 30)
     return await ledger.outsider.everything("events")
