@@ -60,7 +60,7 @@ class AuditProjection:
     version = 1
     ddl = _DDL
     parks = False
-    gather_s = 0.1
+    gather_s = 0.05
 
     async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:
         """See `Projection.apply`. Every event becomes an entry, in the order of its slot."""

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,10 +76,19 @@ class Environment:
                 yield supervisor
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """A PostgreSQL and a Kafka to measure on, and a folder for what runs there."""
+
+    settings: Settings
+    dsn: str
+    folder: Path
+
+
 @asynccontextmanager
-async def bench_environment(*, quick_start: bool) -> AsyncIterator[Environment]:
-    """Open an environment that leaves nothing behind: on the configured servers when both are set,
-    on embedded ones otherwise. `quick_start` is Kafka's: without it, it gets faster for minutes.
+async def bench_servers() -> AsyncIterator[Servers]:
+    """Have servers: the configured ones when both are set, embedded ones that are gone afterwards
+    otherwise.
     """
     configured = Settings()
     with tempfile.TemporaryDirectory(prefix="passbook-bench-") as name:
@@ -87,24 +96,19 @@ async def bench_environment(*, quick_start: bool) -> AsyncIterator[Environment]:
         # The embedded PostgreSQL runs as another account when root runs this.
         folder.chmod(0o711)  # noqa: ASYNC240 - one call, before anything runs
         if configured.event_store_dsn is not None and configured.kafka_bootstrap is not None:
-            async with _prepared(configured, configured.event_store, folder) as environment:
-                yield environment
+            yield Servers(configured, configured.event_store, folder)
             return
-        with err().status("starting PostgreSQL and Kafka"):
-            servers = embedded_servers(folder / "servers", quick_start=quick_start)
-            running = await servers.__aenter__()
-        try:
+        async with AsyncExitStack() as stack:
+            with err().status("starting PostgreSQL and Kafka"):
+                running = await stack.enter_async_context(embedded_servers(folder / "servers"))
             settings = configured.model_copy(update={"kafka_bootstrap": running.kafka.bootstrap})
-            dsn = running.postgres.admin_dsn
-            async with _prepared(settings, dsn, folder) as environment:
-                yield environment
-        finally:
-            await servers.__aexit__(None, None, None)
+            yield Servers(settings, running.postgres.admin_dsn, folder)
 
 
 @asynccontextmanager
-async def _prepared(settings: Settings, dsn: str, folder: Path) -> AsyncIterator[Environment]:
+async def bench_environment(servers: Servers) -> AsyncIterator[Environment]:
     """Have a migrated database and topics whose names nobody else uses."""
+    settings, dsn = servers.settings, servers.dsn
     mark = uuid4().hex[:12]
     database = f"passbook_bench_{mark}"
     owner = await asyncpg.connect(dsn)
@@ -126,7 +130,7 @@ async def _prepared(settings: Settings, dsn: str, folder: Path) -> AsyncIterator
                 kafka, settings.topics, replication_factor=settings.topic_replication
             )
             try:
-                yield Environment(settings, admin, folder)
+                yield Environment(settings, admin, servers.folder / mark)
             finally:
                 await kafka.delete_topics([spec.name for spec in settings.topics.specs()])
     finally:

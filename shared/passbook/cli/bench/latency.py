@@ -16,6 +16,7 @@ from passbook.cli.bench.environment import (
     FOLLOWERS,
     Environment,
     bench_environment,
+    bench_servers,
 )
 from passbook.cli.bench.floor import measure_floor
 from passbook.cli.bench.workload import SOURCE
@@ -45,7 +46,7 @@ async def measure_latency(rate: int, seconds: int) -> dict[str, Any]:
     Raises:
         TimeoutError: some commands had no outcome or no balance long after the last was sent.
     """
-    async with bench_environment(quick_start=True) as environment:
+    async with bench_servers() as servers, bench_environment(servers) as environment:
         with err().status("measuring the floor"):
             floor = await measure_floor(environment)
         async with environment.services([*FOLLOWERS, COMMAND_SERVICE]):
