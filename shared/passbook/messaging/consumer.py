@@ -20,7 +20,7 @@ Record: TypeAlias = ConsumerRecord
 
 __all__ = ["Consumer", "ConsumerLost", "Record"]
 
-_FETCH_BYTES: Final = 2 * MAX_DEAD_LETTER_RECORD
+_FETCH_BYTES: Final = 2 * 1024 * 1024
 _GATHER_BYTES: Final = 256 * 1024
 _STOP_TIMEOUT_S: Final = 5.0
 _COMMIT_EVERY_S: Final = 0.5

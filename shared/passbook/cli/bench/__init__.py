@@ -45,6 +45,29 @@ def throughput(
 
 
 @app.command
+def stages(
+    *, commands: _Positive = 100_000, accounts: _Positive | None = None, options: Options = DEFAULTS
+) -> int:
+    """Let each service work off the same backlog alone, one after the other.
+
+    The command service decides it, the relay publishes the events, each projector replays them.
+
+    Parameters
+    ----------
+    commands
+        How many commands are published before the services start.
+    accounts
+        How many accounts they are about; a tenth of the commands by default, which is the most.
+    """
+    from passbook.cli.bench.report import stages_table
+    from passbook.cli.bench.stages import measure_stages
+
+    report = uvloop.run(measure_stages(commands, accounts or max(1, commands // 10)))
+    emit(report, options, lambda: stages_table(report))
+    return EXIT_OK
+
+
+@app.command
 def latency(*, rate: _Positive = 200, seconds: _Positive = 30, options: Options = DEFAULTS) -> int:
     """Send commands at a fixed rate and measure how long their outcome and their balance take.
 

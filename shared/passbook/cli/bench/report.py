@@ -24,6 +24,21 @@ def throughput_table(report: dict[str, Any]) -> Table:
     return table
 
 
+def stages_table(report: dict[str, Any]) -> Table:
+    """Return what a person wants to know of each service alone."""
+    table = Table(title=f"{report['commands']:,} commands, one service at a time")
+    table.add_column("service")
+    table.add_column("a second", justify="right")
+    for name, title in (
+        ("decided_per_s", "command service: commands decided"),
+        ("published_per_s", "outbox relay: events published"),
+        ("balance_per_s", "balance projector: events applied"),
+        ("audit_per_s", "audit projector: events applied"),
+    ):
+        table.add_row(title, f"{report[name]:,}")
+    return table
+
+
 def latency_table(report: dict[str, Any]) -> Table:
     """Return what a person wants to know of a latency run."""
     table = Table(title=f"{report['rate']} commands/s for {report['seconds']} s, in ms")
