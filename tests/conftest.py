@@ -1,5 +1,7 @@
 """Fixtures for every test."""
 
+import signal
+
 pytest_plugins = [
     "tests.support.servers",
     "tests.support.databases",
@@ -7,3 +9,7 @@ pytest_plugins = [
     "tests.support.ledger",
     "tests.support.world",
 ]
+
+# A shell without job control starts its background jobs with SIGINT ignored, and children inherit
+# that: the programs under test would never see a Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
