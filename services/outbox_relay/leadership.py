@@ -13,13 +13,13 @@ import asyncpg
 import structlog
 
 from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.pool import FAILURES
 from passbook.telemetry import RELAY_LEADING
 
 _TRY: Final = "SELECT pg_try_advisory_lock(hashtext('passbook outbox relay'), $1)"
 _PROBE: Final = "SELECT 1"
 _TRY_EVERY_S: Final = 0.3
 _TIMEOUT_S: Final = 5.0
-_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class Leadership:
                 timeout=_TIMEOUT_S,
                 server_settings={"application_name": "passbook-relay-lock"},
             )
-        except _FAILURES as error:
+        except FAILURES as error:
             raise StoreUnavailable(str(error)) from error
         return self
 
@@ -57,7 +57,7 @@ class Leadership:
     ) -> None:
         """Give up the lock."""
         RELAY_LEADING.set(0)
-        with suppress(*_FAILURES):
+        with suppress(*FAILURES):
             await self._connection.close(timeout=_TIMEOUT_S)
 
     async def won(self, stop: asyncio.Event) -> bool:
@@ -87,7 +87,7 @@ class Leadership:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 return await self._connection.fetchval(query, *arguments)
-        except _FAILURES as error:
+        except FAILURES as error:
             self._connection.terminate()
             message = f"the relay's session is lost: {error or type(error).__name__}"
             raise StoreUnavailable(message) from error

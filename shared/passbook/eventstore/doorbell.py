@@ -11,12 +11,13 @@ from typing import Final
 
 import asyncpg
 
+from passbook.eventstore.pool import FAILURES
+
 _CHANNEL: Final = "passbook_events"
 _RING: Final = f"NOTIFY {_CHANNEL}"
 _PROBE: Final = "SELECT 1"
 # A lost ring costs a few milliseconds, so it need not wait for the disk.
 _SETTINGS: Final = {"synchronous_commit": "off", "application_name": "passbook-doorbell"}
-_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class Doorbell:
@@ -35,7 +36,7 @@ class Doorbell:
     async def run(self) -> None:
         """Ring when asked to, until cancelled. Reconnects by itself; a failure only costs time."""
         while True:
-            with suppress(*_FAILURES):
+            with suppress(*FAILURES):
                 connection = await asyncpg.connect(self._dsn, server_settings=_SETTINGS, timeout=5)
                 try:
                     while True:
@@ -70,7 +71,7 @@ class DoorbellListener:
     async def run(self) -> None:
         """Listen until cancelled. A connection that died silently is noticed by a probe."""
         while True:
-            with suppress(*_FAILURES):
+            with suppress(*FAILURES):
                 connection = await asyncpg.connect(self._dsn, server_settings=_SETTINGS, timeout=5)
                 try:
                     await connection.add_listener(_CHANNEL, lambda *_: self._rang.set())

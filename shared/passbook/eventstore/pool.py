@@ -7,7 +7,14 @@ from typing import Final
 
 import asyncpg
 
-FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What a query gets on a connection that was cut this very moment, while it lay idle.
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 """What the driver raises for any reason; which one it was, a SQLSTATE says."""
 
 # A process that is frozen in the middle of a transaction, or whose machine is gone, would hold its
