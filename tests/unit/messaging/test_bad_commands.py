@@ -45,7 +45,9 @@ def _why(record: Message) -> tuple[str, str]:
         ("WithdrawMoney", "amount"),
     ],
 )
-def test_invariant_8_an_amount_that_is_none_is_malformed(kind: str, field: str, amount: str) -> None:
+def test_invariant_8_an_amount_that_is_none_is_malformed(
+    kind: str, field: str, amount: str
+) -> None:
     code, reason = _why(message(kind, data={field: amount}))
     assert code == "malformed"
     assert reason.startswith(f"{field}: not an amount: ")
