@@ -213,7 +213,7 @@ async def test_a_further_interrupt_does_not_wait_for_services(fresh: Installatio
         frozen = running.service_pids["command-service"][0]
         os.kill(frozen, signal.SIGSTOP)
         running.process.send_signal(signal.SIGINT)
-        await until(lambda: _has_pending_sigterm(frozen))
+        await until(lambda: _has_pending_sigterm(frozen), 30)
         code = await running.end(signal.SIGINT)
 
     assert code == 0
