@@ -20,6 +20,12 @@ def test_every_name_says_what_is_inside() -> None:
     assert parts.isdisjoint(_NAMES_THAT_SAY_NOTHING)
 
 
+def test_a_module_is_one_concept() -> None:
+    """Over 300 lines, it is two."""
+    long = {path for path in modules() if len((ROOT / path).read_text().splitlines()) > 300}
+    assert long == set()
+
+
 @pytest.mark.parametrize("service", _SERVICES)
 def test_every_service_has_a_card_and_its_wiring(service: str) -> None:
     folder = Path("services") / service

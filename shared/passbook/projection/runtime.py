@@ -12,7 +12,7 @@ committed only as a start position and for the tools that measure lag.
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -27,8 +27,9 @@ from passbook.eventstore.store import EventStore
 from passbook.messaging.consumer import Consumer, Record, next_offsets
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.events import ForeignRecord, PublishedEvent, decode
+from passbook.projection.parking import MISFITS, Parking
 from passbook.projection.positions import Fenced, Positions
-from passbook.projection.protocol import CannotApply, Projection, ProjectionStopped
+from passbook.projection.protocol import Projection, ProjectionStopped
 from passbook.projection.recorded import from_recorded
 from passbook.telemetry import (
     PROJECTION_APPLIED,
@@ -36,16 +37,13 @@ from passbook.telemetry import (
     PROJECTION_FENCED,
     PROJECTION_GAPS,
     PROJECTION_LAG,
-    PROJECTION_PARKED,
 )
 
 _POLL_S: Final = 0.5
 _TEND_EVERY_S: Final = 2.0
 _READ_LIMIT: Final = 1000
-_MOST_PARKED: Final = 100
 _FENCED_ATTEMPTS: Final = 10
 _APPLY_TIMEOUT_S: Final = 60.0
-_MISFITS: Final = (CannotApply, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 Apply = Callable[[asyncpg.Connection, Sequence[PublishedEvent]], Awaitable[None]]
 
@@ -67,13 +65,13 @@ class ProjectionRuntime:
         """Take the collaborators. `pool` is on the database of the read model."""
         self._projection = projection
         self._positions = Positions(projection.name)
+        self._parking = Parking(projection, self._positions)
         self._pool = pool
         self._store = store
         self._consumer = consumer
         self._office = office
         self._partitions = partitions
         self._at: dict[int, int] = {}
-        self._parked: set[str] = set()
         self._tended_at = 0.0
         self._tended: dict[int, int] = {}
 
@@ -191,10 +189,10 @@ class ProjectionRuntime:
     async def _commit(self, events: Sequence[PublishedEvent], reached: Mapping[int, int]) -> None:
         try:
             await self._transact(self._projection.apply, events, reached)
-        except _MISFITS as error:
+        except MISFITS as error:
             if not self._projection.parks:
                 raise ProjectionStopped(str(error)) from error
-            await self._transact(self._apply_by_account, events, reached)
+            await self._transact(self._parking.apply, events, reached)
 
     async def _transact(
         self, apply: Apply, events: Sequence[PublishedEvent], reached: Mapping[int, int]
@@ -204,72 +202,21 @@ class ProjectionRuntime:
         try:
             async with lent(self._pool, _APPLY_TIMEOUT_S) as connection, connection.transaction():
                 await self._positions.advance(connection, expected, reached)
-                if self._parked:
-                    events = await self._without_parked(connection, events)
-                await apply(connection, events)
+                await apply(connection, await self._parking.without(connection, events))
         except (UnknownEventType, UnknownSchemaVersion) as error:
             raise ProjectionStopped(str(error)) from error
-        except _MISFITS:
+        except MISFITS:
             raise
         except FAILURES as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
-
-    async def _without_parked(
-        self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]
-    ) -> list[PublishedEvent]:
-        left_out = Counter(e.account_id for e in events if e.account_id in self._parked)
-        if left_out:
-            await self._positions.count(connection, list(left_out), list(left_out.values()))
-        return [event for event in events if event.account_id not in self._parked]
-
-    async def _apply_by_account(
-        self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]
-    ) -> None:
-        """Something in a batch does not fit: find the accounts, park them, apply the others."""
-        by_account: dict[str, list[PublishedEvent]] = defaultdict(list)
-        for event in events:
-            by_account[event.account_id].append(event)
-        for account_id, history in by_account.items():
-            try:
-                async with connection.transaction():
-                    await self._projection.apply(connection, history)
-            except _MISFITS as error:
-                await self._park(connection, account_id, history, str(error))
-
-    async def _park(
-        self,
-        connection: asyncpg.Connection,
-        account_id: str,
-        history: Sequence[PublishedEvent],
-        reason: str,
-    ) -> None:
-        if len(self._parked) >= _MOST_PARKED:
-            message = (
-                f"{len(self._parked)} accounts are parked already and {account_id} does not fit "
-                f"either ({reason}): this is no single account's problem; rebuild the projection"
-            )
-            raise ProjectionStopped(message)
-        log.error(
-            "projection.parked",
-            projection=self._projection.name,
-            account_id=account_id,
-            reason=reason,
-        )
-        first = history[0]
-        await self._positions.park(
-            connection, account_id, first.slot, first.slot_seq, reason, len(history)
-        )
-        self._parked.add(account_id)
-        PROJECTION_PARKED.labels(self._projection.name).set(len(self._parked))
 
     async def _reload(self) -> None:
         try:
             async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
                 self._at = await self._positions.load(connection)
-                self._parked = await self._positions.parked(connection)
+                await self._parking.load(connection)
         except FAILURES as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
-        PROJECTION_PARKED.labels(self._projection.name).set(len(self._parked))
 
     async def _tend(self) -> None:
         """Every two seconds: measure the lag, and heal what stands still.

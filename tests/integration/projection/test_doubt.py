@@ -7,6 +7,7 @@ import pytest
 
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.postgres import PostgresEventStore
+from passbook.projection import parking
 from passbook.projection import runtime as runtime_module
 from passbook.projection.protocol import ProjectionStopped
 from passbook.telemetry import PROJECTION_PARKED
@@ -84,7 +85,7 @@ async def test_too_many_parked_accounts_are_no_matter_of_accounts(
     reader: asyncpg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runtime_module, "_MOST_PARKED", 2)
+    monkeypatch.setattr(parking, "_MOST_PARKED", 2)
     late = [row for _ in range(4) for row in rows(busy(next(account_ids(5)), 1))[1:]]
     await store.append_batch({5: 0}, late, [])
     live = await started(BalanceProjection(), balance_pool, store)
