@@ -1,10 +1,12 @@
 """The data directory: what an installation on this machine remembers, and whether it runs.
 
 .passbook/
-  lock             held (flock) by the running supervisor; the kernel releases it at its death,
-  however it dies supervisor.pid   whom `down` signals; means something only while the lock is held
-  endpoints.json   0600, while it runs secrets/         0700, one generated password a file
-  postgres/ kafka/ the embedded servers logs/            what the services of a quiet run wrote
+  lock             held (flock) by the running supervisor; the kernel releases it at its death
+  supervisor.pid   whom `down` signals; means something only while the lock is held
+  endpoints.json   0600, while it runs
+  secrets/         0700, one generated password a file
+  postgres/ kafka/ the embedded servers
+  logs/            what the services of a quiet run wrote
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Processes of ours whose parent died without stopping them."""
+"""Processes that are not our children: those whose parent died, and a supervisor elsewhere."""
 
 import asyncio
 import contextlib
@@ -20,6 +20,11 @@ def is_ours(pid: int, marker: Path) -> bool:
     A pid in a file proves nothing after a crash: the number may belong to anybody by now.
     """
     return os.fsencode(marker) in _arguments(pid)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and waits for its parent has no arguments."""
+    return any(_arguments(pid))
 
 
 def _arguments(pid: int) -> list[bytes] | bytes:

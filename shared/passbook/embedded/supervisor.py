@@ -12,6 +12,7 @@ from typing import Final, Self
 from passbook.embedded.datadir import DataDir
 from passbook.embedded.endpoints import Endpoints, ServiceEndpoint
 from passbook.embedded.errors import NotReadyError, NotRunningError, NotStoppedError
+from passbook.embedded.orphans import is_alive
 from passbook.embedded.service_logs import LineSink
 from passbook.embedded.service_process import (
     ServiceProcess,
@@ -121,7 +122,7 @@ class Supervisor:
 
 
 async def down(data_dir: DataDir, timeout_s: float) -> None:
-    """Have the running supervisor stop everything; it has let go of the data directory on return.
+    """Have the running supervisor stop everything; it has ended itself, too, on return.
 
     Raises:
         NotRunningError: nobody holds the data directory.
@@ -131,7 +132,8 @@ async def down(data_dir: DataDir, timeout_s: float) -> None:
     os.kill(pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(timeout_s):
-            while data_dir.is_running():  # noqa: ASYNC110  another process changes it
+            # It lets go of the directory a moment before its end.
+            while data_dir.is_running() or is_alive(pid):  # noqa: ASYNC110  another process changes it
                 await asyncio.sleep(DOWN_POLL_S)
     except TimeoutError:
         raise NotStoppedError(data_dir.path, pid, timeout_s) from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 
 from passbook.embedded.datadir import DataDir
@@ -11,6 +12,7 @@ from passbook.embedded.service_process import ServiceSpec
 from passbook.embedded.signals import run_until_signalled
 from passbook.embedded.supervisor import Supervisor
 
+LINGER_S = 0.3  # after everything is stopped and let go of, as a big interpreter does
 FAKE = Path(__file__).with_name("fake_service.py")
 
 
@@ -42,3 +44,4 @@ async def supervise(folder: Path) -> None:
 
 if __name__ == "__main__":
     asyncio.run(run_until_signalled(supervise(Path(sys.argv[1]))))
+    time.sleep(LINGER_S)
