@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.support.world",
 ]
 
-# A shell without job control starts its background jobs with SIGINT ignored, and children inherit
-# that: the programs under test would never see a Ctrl-C.
+# A shell without job control starts its background jobs with SIGINT ignored, `nohup` ignores SIGHUP,
+# and children inherit that: the programs under test would never see them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)

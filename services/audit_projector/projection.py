@@ -12,8 +12,7 @@ from services.audit_projector.chain import GENESIS, entry_hash
 
 # `data` is json, not jsonb: it keeps the very bytes that were hashed.
 _DDL: Final = """
-CREATE SCHEMA IF NOT EXISTS audit;
-CREATE TABLE audit.entries (
+CREATE TABLE entries (
     slot           smallint NOT NULL,
     schema_version smallint NOT NULL,
     version        integer NOT NULL,
@@ -31,18 +30,17 @@ CREATE TABLE audit.entries (
     hash           bytea NOT NULL,
     PRIMARY KEY (slot, slot_seq)
 );
-CREATE INDEX entries_account ON audit.entries (account_id);
-GRANT USAGE ON SCHEMA audit TO passbook_audit_projector, passbook_reader;
-GRANT SELECT, INSERT ON audit.entries TO passbook_audit_projector;
-GRANT SELECT ON audit.entries TO passbook_reader;
+CREATE INDEX entries_account ON entries (account_id);
+GRANT SELECT, INSERT ON entries TO passbook_audit_projector;
+GRANT SELECT ON entries TO passbook_reader;
 """
 _ENDS: Final = """
 SELECT s.slot, e.hash FROM unnest($1::smallint[]) AS s(slot)
- CROSS JOIN LATERAL (SELECT hash FROM audit.entries
+ CROSS JOIN LATERAL (SELECT hash FROM entries
                       WHERE slot = s.slot ORDER BY slot_seq DESC LIMIT 1) e
 """
 _INSERT: Final = """
-INSERT INTO audit.entries (slot, slot_seq, event_id, account_id, version, event_type,
+INSERT INTO entries (slot, slot_seq, event_id, account_id, version, event_type,
                            schema_version, data, actor, command_id, correlation_id,
                            occurred_at, recorded_at, prev_hash, hash)
 SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[],
@@ -57,6 +55,8 @@ class AuditProjection:
     """`audit.entries`: the log once more, in other hands than the event store's."""
 
     name = "audit"
+    schema = "audit"
+    writer = "passbook_audit_projector"
     version = 1
     ddl = _DDL
     parks = False

@@ -18,8 +18,7 @@ from passbook.projection.protocol import CannotApply
 # Half-empty pages: a balance changes far more often than it is created, and a new row version that
 # fits on its page costs no index entry.
 _DDL: Final = """
-CREATE SCHEMA IF NOT EXISTS balances;
-CREATE TABLE balances.accounts (
+CREATE TABLE accounts (
     account_id uuid PRIMARY KEY,
     balance    numeric(18, 2) NOT NULL CHECK (balance >= 0 AND balance <= 9999999999999.99),
     version    integer NOT NULL CHECK (version > 0),
@@ -29,18 +28,17 @@ CREATE TABLE balances.accounts (
     status     text NOT NULL CHECK (status IN ('active', 'frozen', 'closed')),
     owner_name text NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
-GRANT USAGE ON SCHEMA balances TO passbook_balance_projector, passbook_reader;
-GRANT SELECT, INSERT, UPDATE ON balances.accounts TO passbook_balance_projector;
-GRANT SELECT ON balances.accounts TO passbook_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON accounts TO {writer};
+GRANT SELECT ON accounts TO passbook_reader;
 """
 _OPEN: Final = """
-INSERT INTO balances.accounts
+INSERT INTO accounts
        (account_id, owner_name, balance, status, version, opened_at, updated_at, slot)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::numeric[], $4::text[], $5::integer[],
                      $6::timestamptz[], $7::timestamptz[], $8::smallint[])
 """
 _MOVE: Final = """
-UPDATE balances.accounts a
+UPDATE accounts a
    SET balance = a.balance + n.change, status = coalesce(n.status, a.status),
        version = n.version, updated_at = n.updated_at
   FROM unnest($1::uuid[], $2::integer[], $3::numeric[], $4::text[], $5::integer[],
@@ -93,16 +91,23 @@ class _Change:
 
 
 class BalanceProjection:
-    """`balances.accounts`: one row an account, as of its newest applied event."""
+    """`accounts`: one row an account, as of its newest applied event."""
 
-    name = "balance"
     version = 1
-    ddl = _DDL
     parks = True
     gather_s = 0.0
 
-    def __init__(self) -> None:
-        """Keep the chain of upcasters at hand."""
+    def __init__(
+        self,
+        name: str = "balance",
+        schema: str = "balances",
+        writer: str = "passbook_balance_projector",
+    ) -> None:
+        """Be the view that readers know; another name, schema and login make one more of it."""
+        self.name = name
+        self.schema = schema
+        self.writer = writer
+        self.ddl = _DDL.format(writer=writer)
         self._upcaster = EventUpcaster()
 
     async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:

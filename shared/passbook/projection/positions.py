@@ -8,11 +8,15 @@ import asyncpg
 
 from passbook.eventstore.errors import StoreMismatch
 
-_LOAD: Final = "SELECT slot, slot_seq FROM projections.positions WHERE projection = $1"
+_LOAD: Final = """
+SELECT slot, slot_seq, generation FROM projections.positions WHERE projection = $1
+"""
 _ADVANCE: Final = """
 UPDATE projections.positions p SET slot_seq = n.slot_seq
-  FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) AS n(slot, expected, slot_seq)
+  FROM unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::integer[])
+       AS n(slot, expected, slot_seq, generation)
  WHERE p.projection = $1 AND p.slot = n.slot AND p.slot_seq = n.expected
+   AND p.generation = n.generation
 """
 _INSTALLED: Final = """
 UPDATE projections.installed SET environment_id = coalesce(environment_id, $2)
@@ -31,7 +35,7 @@ UPDATE projections.parked p SET events = p.events + n.events
 
 
 class Fenced(Exception):
-    """Another instance has moved a slot on since this one read its position."""
+    """Another instance has moved a slot on, or somebody replaced its rows, since this one looked."""
 
 
 class Positions:
@@ -40,6 +44,7 @@ class Positions:
     def __init__(self, projection: str) -> None:
         """Name the projection."""
         self._projection = projection
+        self._generations: dict[int, int] = {}
 
     async def claim(
         self, connection: asyncpg.Connection, environment_id: UUID, version: int
@@ -62,7 +67,9 @@ class Positions:
 
     async def load(self, connection: asyncpg.Connection) -> dict[int, int]:
         """Return slot → number of the last applied event."""
-        return dict(await connection.fetch(_LOAD, self._projection))
+        rows = await connection.fetch(_LOAD, self._projection)
+        self._generations = {slot: generation for slot, _, generation in rows}
+        return {slot: slot_seq for slot, slot_seq, _ in rows}
 
     async def advance(
         self, connection: asyncpg.Connection, expected: Mapping[int, int], new: Mapping[int, int]
@@ -70,7 +77,7 @@ class Positions:
         """Move slots from `expected` to `new`.
 
         Raises:
-            Fenced: one of them is elsewhere; roll back.
+            Fenced: one of them is elsewhere, or its rows have been replaced since `load`; roll back.
         """
         slots = sorted(new)
         status = await connection.execute(
@@ -79,6 +86,7 @@ class Positions:
             slots,
             [expected[slot] for slot in slots],
             [new[slot] for slot in slots],
+            [self._generations[slot] for slot in slots],
         )
         if status != f"UPDATE {len(slots)}":
             raise Fenced

@@ -1,7 +1,7 @@
 """What a read model has to say about itself; everything else is the runtime's."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import asyncpg
 
@@ -27,13 +27,25 @@ class Projection(Protocol):
         ...
 
     @property
+    def schema(self) -> str:
+        """The schema of its tables, a plain identifier. `ddl` and `apply` name the tables without
+        it: they run with this schema as the search path, or with that of a copy beside it.
+        """
+        ...
+
+    @property
+    def writer(self) -> str:
+        """The login that applies events."""
+        ...
+
+    @property
     def version(self) -> int:
         """Changes whenever `ddl` or the meaning of the rows does."""
         ...
 
     @property
     def ddl(self) -> str:
-        """Creates the tables and grants of this version."""
+        """Creates the tables of this version and grants them to `writer` and its readers."""
         ...
 
     @property
@@ -61,12 +73,28 @@ class Projection(Protocol):
         ...
 
 
-_INSTALL = """
+_ENTER: Final = "SELECT set_config('search_path', $1, true)"
+_SCHEMA: Final = """
+CREATE SCHEMA {schema};
+GRANT USAGE ON SCHEMA {schema} TO {writer}, passbook_reader;
+SET LOCAL search_path TO {schema};
+"""
+_INSTALL: Final = """
 INSERT INTO projections.installed (projection, version) VALUES ('{name}', {version})
     ON CONFLICT (projection) DO UPDATE SET version = excluded.version;
 INSERT INTO projections.positions (projection, slot) SELECT '{name}', generate_series(0, 63)
     ON CONFLICT DO NOTHING;
 """
+
+
+async def enter(connection: asyncpg.Connection, schema: str) -> None:
+    """Have the rest of the transaction find the tables of a projection in `schema`."""
+    await connection.execute(_ENTER, schema)
+
+
+def create_tables(projection: Projection, schema: str) -> str:
+    """Return the script that makes a projection's tables, empty, in a new schema."""
+    return _SCHEMA.format(schema=schema, writer=projection.writer) + projection.ddl
 
 
 def projection_migrations(*projections: Projection) -> list[Migration]:
@@ -77,7 +105,8 @@ def projection_migrations(*projections: Projection) -> list[Migration]:
             f"projection {projection.name}",
             projection.version,
             projection.name,
-            projection.ddl + _INSTALL.format(name=projection.name, version=projection.version),
+            create_tables(projection, projection.schema)
+            + _INSTALL.format(name=projection.name, version=projection.version),
         )
         for projection in projections
     ]

@@ -14,6 +14,9 @@ CREATE TABLE projections.positions (
     projection text NOT NULL REFERENCES projections.installed ON DELETE CASCADE,
     slot       smallint NOT NULL CHECK (slot >= 0 AND slot < 64),
     slot_seq   bigint NOT NULL DEFAULT 0 CHECK (slot_seq >= 0),
+    -- Counts how often the rows behind the position were replaced by other than applying events: an
+    -- instance that remembers anything about them is fenced and looks again.
+    generation integer NOT NULL DEFAULT 1,
     PRIMARY KEY (projection, slot)
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 
