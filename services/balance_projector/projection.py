@@ -28,7 +28,7 @@ CREATE TABLE accounts (
     status     text NOT NULL CHECK (status IN ('active', 'frozen', 'closed')),
     owner_name text NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
-GRANT SELECT, INSERT, UPDATE, DELETE ON accounts TO {writer};
+GRANT SELECT, INSERT, UPDATE ON accounts TO {writer};
 GRANT SELECT ON accounts TO passbook_reader;
 """
 _OPEN: Final = """
