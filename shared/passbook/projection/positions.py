@@ -11,10 +11,11 @@ from passbook.eventstore.errors import StoreMismatch
 _LOAD: Final = """
 SELECT slot, slot_seq, generation FROM projections.positions WHERE projection = $1
 """
+# Enters the schema on the way: a statement of its own would be one more round trip a batch.
 _ADVANCE: Final = """
 UPDATE projections.positions p SET slot_seq = n.slot_seq
   FROM unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::integer[])
-       AS n(slot, expected, slot_seq, generation)
+       AS n(slot, expected, slot_seq, generation), set_config('search_path', $6, true)
  WHERE p.projection = $1 AND p.slot = n.slot AND p.slot_seq = n.expected
    AND p.generation = n.generation
 """
@@ -72,9 +73,14 @@ class Positions:
         return {slot: slot_seq for slot, slot_seq, _ in rows}
 
     async def advance(
-        self, connection: asyncpg.Connection, expected: Mapping[int, int], new: Mapping[int, int]
+        self,
+        connection: asyncpg.Connection,
+        expected: Mapping[int, int],
+        new: Mapping[int, int],
+        schema: str,
     ) -> None:
-        """Move slots from `expected` to `new`.
+        """Move slots from `expected` to `new`; the rest of the transaction finds the projection's
+        tables in `schema`.
 
         Raises:
             Fenced: one of them is elsewhere, or its rows have been replaced since `load`; roll back.
@@ -87,6 +93,7 @@ class Positions:
             [expected[slot] for slot in slots],
             [new[slot] for slot in slots],
             [self._generations[slot] for slot in slots],
+            schema,
         )
         if status != f"UPDATE {len(slots)}":
             raise Fenced

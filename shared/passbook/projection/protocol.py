@@ -73,7 +73,6 @@ class Projection(Protocol):
         ...
 
 
-_ENTER: Final = "SELECT set_config('search_path', $1, true)"
 _SCHEMA: Final = """
 CREATE SCHEMA {schema};
 GRANT USAGE ON SCHEMA {schema} TO {writer}, passbook_reader;
@@ -85,11 +84,6 @@ INSERT INTO projections.installed (projection, version) VALUES ('{name}', {versi
 INSERT INTO projections.positions (projection, slot) SELECT '{name}', generate_series(0, 63)
     ON CONFLICT DO NOTHING;
 """
-
-
-async def enter(connection: asyncpg.Connection, schema: str) -> None:
-    """Have the rest of the transaction find the tables of a projection in `schema`."""
-    await connection.execute(_ENTER, schema)
 
 
 def create_tables(projection: Projection, schema: str) -> str:

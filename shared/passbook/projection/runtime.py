@@ -29,7 +29,7 @@ from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.events import ForeignRecord, PublishedEvent, decode
 from passbook.projection.parking import MISFITS, Parking
 from passbook.projection.positions import Fenced, Positions
-from passbook.projection.protocol import Projection, ProjectionStopped, enter
+from passbook.projection.protocol import Projection, ProjectionStopped
 from passbook.projection.recorded import from_recorded
 from passbook.telemetry import (
     PROJECTION_APPLIED,
@@ -201,8 +201,8 @@ class ProjectionRuntime:
         expected = {slot: self._at[slot] for slot in reached}
         try:
             async with lent(self._pool, _APPLY_TIMEOUT_S) as connection, connection.transaction():
-                await self._positions.advance(connection, expected, reached)
-                await enter(connection, self._projection.schema)
+                schema = self._projection.schema
+                await self._positions.advance(connection, expected, reached, schema)
                 await apply(connection, await self._parking.without(connection, events))
         except (UnknownEventType, UnknownSchemaVersion) as error:
             raise ProjectionStopped(str(error)) from error
