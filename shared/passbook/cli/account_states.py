@@ -1,6 +1,5 @@
 """Where the state of an account comes from: the balance view, or the events themselves."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,16 +11,18 @@ import asyncpg
 from passbook.cli.failures import EXIT_UNAVAILABLE, CommandFailed, NotFound
 from passbook.config import Settings
 from passbook.domain.account import BankAccount
+from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.past import recorded_until, recording_times
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.store import RecordedEvent
 from passbook.messaging.cloudevents import format_time
-from passbook.service import database_pool
+from passbook.projection.protocol import doorbell_channel
+from passbook.service import alongside, database_pool
 from services.balance_projector.queries import AccountRow, account_page, account_row
 
 _APPLICATION: Final = "passbook-cli"
-_LOOK_AGAIN_S: Final = 0.02
+_LOOK_AGAIN_S: Final = 0.25
 
 
 class NotThereYet(CommandFailed):
@@ -64,8 +65,12 @@ async def in_the_view(
         NotFound: it has no such account.
         NotThereYet: not within `timeout_s`.
     """
-    async with database_pool(settings.read_model, _APPLICATION) as pool:
-        row = await _at_version(pool, account_id, min_version or 0, timeout_s)
+    doorbell = DoorbellListener(settings.read_model, doorbell_channel("balance"))
+    async with (
+        database_pool(settings.read_model, _APPLICATION) as pool,
+        alongside(doorbell.run()),
+    ):
+        row = await _at_version(pool, doorbell, account_id, min_version or 0, timeout_s)
     if row is None:
         message = f"{AccountNotFound(account_id)} in the balance view; --strong asks the events"
         raise NotFound(message)
@@ -146,7 +151,11 @@ async def _with_times(settings: Settings, rows: Sequence[AccountRow]) -> list[Ac
 
 
 async def _at_version(
-    pool: asyncpg.Pool, account_id: UUID, min_version: int, timeout_s: float
+    pool: asyncpg.Pool,
+    doorbell: DoorbellListener,
+    account_id: UUID,
+    min_version: int,
+    timeout_s: float,
 ) -> AccountRow | None:
     deadline = time.monotonic() + timeout_s
     while True:
@@ -160,4 +169,4 @@ async def _at_version(
                 f"{min_version}: see `passbook projection list`"
             )
             raise NotThereYet(message)
-        await asyncio.sleep(_LOOK_AGAIN_S)
+        await doorbell.wait(min(_LOOK_AGAIN_S, deadline - time.monotonic()))

@@ -1,4 +1,5 @@
-"""The doorbell: tells whoever waits for new events not to wait for the next poll.
+"""The doorbell: tells whoever waits for new events, or for a read model, not to wait for the next
+poll.
 
 A ring may be lost without harm, since every listener polls as well. It is sent from a connection
 of its own, never in the transaction that appends: NOTIFY takes a lock over the whole database at
@@ -13,8 +14,9 @@ import asyncpg
 
 from passbook.eventstore.pool import FAILURES
 
-_CHANNEL: Final = "passbook_events"
-_RING: Final = f"NOTIFY {_CHANNEL}"
+EVENTS: Final = "passbook_events"
+"""The channel of the event log."""
+_RING: Final = "SELECT pg_notify($1, '')"
 _PROBE: Final = "SELECT 1"
 # A lost ring costs a few milliseconds, so it need not wait for the disk.
 _SETTINGS: Final = {"synchronous_commit": "off", "application_name": "passbook-doorbell"}
@@ -23,9 +25,10 @@ _SETTINGS: Final = {"synchronous_commit": "off", "application_name": "passbook-d
 class Doorbell:
     """Rings at once when it was quiet, and at most every `interval_s` under load."""
 
-    def __init__(self, dsn: str, *, interval_s: float = 0.001) -> None:
+    def __init__(self, dsn: str, channel: str = EVENTS, *, interval_s: float = 0.001) -> None:
         """Remember where to ring; `run` connects."""
         self._dsn = dsn
+        self._channel = channel
         self._interval_s = interval_s
         self._pressed = asyncio.Event()
 
@@ -42,7 +45,7 @@ class Doorbell:
                     while True:
                         await self._pressed.wait()
                         self._pressed.clear()
-                        await connection.execute(_RING, timeout=5)
+                        await connection.execute(_RING, self._channel, timeout=5)
                         await asyncio.sleep(self._interval_s)
                 finally:
                     connection.terminate()
@@ -52,9 +55,10 @@ class Doorbell:
 class DoorbellListener:
     """Wakes when somebody rang, or when it could have been missed."""
 
-    def __init__(self, dsn: str, *, probe_s: float = 15.0) -> None:
+    def __init__(self, dsn: str, channel: str = EVENTS, *, probe_s: float = 15.0) -> None:
         """Remember where to listen; `run` connects."""
         self._dsn = dsn
+        self._channel = channel
         self._probe_s = probe_s
         self._rang = asyncio.Event()
 
@@ -74,7 +78,7 @@ class DoorbellListener:
             with suppress(*FAILURES):
                 connection = await asyncpg.connect(self._dsn, server_settings=_SETTINGS, timeout=5)
                 try:
-                    await connection.add_listener(_CHANNEL, lambda *_: self._rang.set())
+                    await connection.add_listener(self._channel, lambda *_: self._rang.set())
                     self._rang.set()
                     while True:
                         await asyncio.sleep(self._probe_s)

@@ -86,6 +86,11 @@ INSERT INTO projections.positions (projection, slot) SELECT '{name}', generate_s
 """
 
 
+def doorbell_channel(projection: str) -> str:
+    """Return the channel on which a projection whose readers wait rings after a commit."""
+    return f"passbook_projection_{projection}"
+
+
 def create_tables(projection: Projection, schema: str) -> str:
     """Return the script that makes a projection's tables, empty, in a new schema."""
     return _SCHEMA.format(schema=schema, writer=projection.writer) + projection.ddl

@@ -61,8 +61,11 @@ class ProjectionRuntime:
         consumer: Consumer,
         office: DeadLetterOffice,
         partitions: int,
+        ring: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take the collaborators. `pool` is on the database of the read model."""
+        """Take the collaborators. `pool` is on the database of the read model; `ring` tells whoever
+        waits for the rows.
+        """
         self._projection = projection
         self._positions = Positions(projection.name)
         self._parking = Parking(projection, self._positions)
@@ -71,6 +74,7 @@ class ProjectionRuntime:
         self._consumer = consumer
         self._office = office
         self._partitions = partitions
+        self._ring = ring
         self._at: dict[int, int] = {}
         self._tended_at = 0.0
         self._tended: dict[int, int] = {}
@@ -131,6 +135,7 @@ class ProjectionRuntime:
                 await self._reload()
             else:
                 self._at |= reached
+                self._ring()
                 PROJECTION_APPLIED.labels(self._projection.name).inc(len(events))
                 return
         message = "another instance keeps overtaking this one"

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 
 from passbook.config import Settings
+from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
@@ -12,9 +13,9 @@ from passbook.eventstore.preflight import check_durability, check_event_store, c
 from passbook.messaging.consumer import Consumer
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.projection.positions import Positions
-from passbook.projection.protocol import Projection, projection_migrations
+from passbook.projection.protocol import Projection, doorbell_channel, projection_migrations
 from passbook.projection.runtime import ProjectionRuntime
-from passbook.service import Health, check_kafka, database_pool, run_service
+from passbook.service import Health, alongside, check_kafka, database_pool, run_service
 
 _POLL_RECORDS = 2000
 _PREFLIGHT_TIMEOUT_S = 10.0
@@ -38,6 +39,7 @@ async def session(
         database_pool(settings.read_model, name) as rows,
     ):
         await _preflight(projection, settings, events, rows)
+        doorbell = Doorbell(settings.read_model, doorbell_channel(projection.name))
         async with (
             DeadLetterOffice(
                 settings.kafka, topics.events_dlq(projection.name), client_id=name
@@ -51,9 +53,16 @@ async def session(
                 session_timeout_s=settings.kafka_session_timeout_s,
                 gather_s=projection.gather_s,
             ) as consumer,
+            alongside(doorbell.run()),
         ):
             runtime = ProjectionRuntime(
-                projection, rows, PostgresEventStore(events), consumer, office, topics.partitions
+                projection,
+                rows,
+                PostgresEventStore(events),
+                consumer,
+                office,
+                topics.partitions,
+                doorbell.ring,
             )
             health.ready()
             await runtime.run(stop)

@@ -23,15 +23,18 @@ from passbook.cli.bench.workload import SOURCE
 from passbook.cli.output import err
 from passbook.domain.commands import Command, DepositMoney, OpenAccount
 from passbook.domain.slots import partition_of, slot_of
+from passbook.eventstore.doorbell import DoorbellListener
 from passbook.messaging.cloudevents import format_time
 from passbook.messaging.commands import encode
 from passbook.messaging.producer import Producer
 from passbook.messaging.reader import TopicReader
+from passbook.projection.protocol import doorbell_channel
+from passbook.service import alongside
 
 _ACCOUNTS: Final = 1000
 _WARM_UP_S: Final = 15
 _DRAIN_S: Final = 30.0
-_LOOK_EVERY_S: Final = 0.001
+_LOOK_AGAIN_S: Final = 0.05
 _LOOK_AT: Final = 500
 _OPENING_RATE: Final = 500
 _SEEN: Final = """
@@ -77,11 +80,13 @@ class _Meter:
         producer: Producer,
         outcomes: TopicReader,
         watch: asyncpg.Connection,
+        doorbell: DoorbellListener,
     ) -> None:
         self._topics = environment.settings.topics
         self._producer = producer
         self._outcomes = outcomes
         self._watch = watch
+        self._doorbell = doorbell
         self._versions: dict[UUID, int] = {}
         self._unanswered: dict[bytes, float] = {}
         self._unseen: list[tuple[UUID, int, float]] = []
@@ -133,7 +138,7 @@ class _Meter:
     async def _note_balances(self, count: int) -> list[float]:
         times: list[float] = []
         while len(times) < count:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await self._doorbell.wait(_LOOK_AGAIN_S)
             asked = self._unseen[:_LOOK_AT]
             if not asked:
                 continue
@@ -153,14 +158,16 @@ async def _measure(environment: Environment, rate: int, seconds: int) -> tuple[l
     accounts = [uuid4() for _ in range(_ACCOUNTS)]
     opening = [OpenAccount(account, "Bench", Decimal("500.00")) for account in accounts]
     watch = await asyncpg.connect(settings.read_model)
+    doorbell = DoorbellListener(settings.read_model, doorbell_channel("balance"))
     try:
         async with (
+            alongside(doorbell.run()),
             Producer(settings.kafka, client_id="bench") as producer,
             TopicReader(
                 settings.kafka, topics.outcomes, partitions=topics.partitions, client_id="bench"
             ) as outcomes,
         ):
-            meter = _Meter(environment, producer, outcomes, watch)
+            meter = _Meter(environment, producer, outcomes, watch, doorbell)
             with err().status("opening accounts and warming up"):
                 await meter.run(opening, _OPENING_RATE)
                 await meter.run(_deposits(accounts, rate * _WARM_UP_S), rate)
