@@ -16,7 +16,7 @@ from services.command_service.engine import CommandService
 NAME = "command-service"
 GROUP = "command-service"
 POLL_RECORDS = 1000
-CACHED_ACCOUNTS = 50_000
+CACHED_ACCOUNTS = 20_000
 
 
 async def session(stop: asyncio.Event, health: Health, settings: Settings) -> None:
