@@ -10,6 +10,7 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     command.malformed      partition, offset, command_id, code
     command.conflict       command_id             an id came again with other content
     append.retried         reason, commands       the batch is decided again, slot by slot
+    snapshot.ignored       account_id, version, reason   replayed instead; see `snapshot verify`
     relay.leading          relay.standby
     relay.log_lost         slot, published, tail  Kafka lost records; published again
     relay.halted           slot, tail, head       the store is behind Kafka; needs an operator
@@ -25,6 +26,7 @@ Metrics, all with the prefix `passbook_`:
     append_seconds                       one append to the event store, histogram
     append_retries_total{reason}
     dead_letters_total{topic}
+    snapshots_ignored_total{reason}      hash, unrecorded
     relay_published_total                relay_backlog_events        relay_leading
     relay_republished_total              relay_halted_slots
     projection_applied_total{projection} projection_lag_events{projection}
@@ -57,6 +59,9 @@ APPEND_RETRIES: Final = Counter(
 )
 DEAD_LETTERS: Final = Counter(
     "passbook_dead_letters", "Records copied to a dead-letter topic.", ["topic"]
+)
+SNAPSHOTS_IGNORED: Final = Counter(
+    "passbook_snapshots_ignored", "Snapshots that must not be used.", ["reason"]
 )
 RELAY_PUBLISHED: Final = Counter("passbook_relay_published", "Events acknowledged by Kafka.")
 RELAY_REPUBLISHED: Final = Counter(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self, TypedDict, assert_never, final
+from typing import Final, Self, TypedDict, assert_never, final
 from uuid import UUID
 
 from passbook.domain.errors import (
@@ -30,6 +30,10 @@ from passbook.domain.events import (
 from passbook.domain.money import MAXIMUM_BALANCE, MINIMUM_OPENING_DEPOSIT, ZERO, to_money
 from passbook.domain.stamps import Stamp, system_stamp
 from passbook.domain.text import clean_name, clean_text
+
+FOLD_VERSION: Final = 1
+"""Counts up with every change by which the same history folds into another state, or the state has
+other parts: states that were stored before are then left alone, and replayed."""
 
 
 class _Envelope(TypedDict):

@@ -8,6 +8,7 @@ Exception
 │   ├── StoreUnavailable         no answer. Of an append it is unknown whether it happened:
 │   │                            look its command ids up before anything else
 │   ├── StoreMismatch            the database is not the one, or not in the state, we can use
+│   ├── SnapshotInvalid          another fold made it, or it was changed: replay the account
 │   └── BrokenInvariant          the store refused what must not happen: a bug, so stop
 └── KeyError
     └── AccountNotFound          the repository has no events for this account
@@ -53,6 +54,18 @@ class StoreMismatch(EventStoreError):
 
 class BrokenInvariant(EventStoreError):
     """The store refused something that correct code never sends. Stop; a fresh start reloads."""
+
+
+class SnapshotInvalid(EventStoreError):
+    """A snapshot must not be used. `reason` is "fold_version", "hash", or "unrecorded": the log has
+    no event of its version.
+    """
+
+    def __init__(self, stream_id: UUID, version: int, reason: str) -> None:
+        super().__init__(f"snapshot of {stream_id} at version {version}: {reason}")
+        self.stream_id = stream_id
+        self.version = version
+        self.reason = reason
 
 
 class AccountNotFound(KeyError):

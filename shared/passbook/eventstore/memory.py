@@ -126,6 +126,13 @@ class InMemoryEventStore:
             if event.slot_seq <= up_to.get(event.slot, 0)
         ]
 
+    def place(self, stream_id: UUID, version: int) -> tuple[int, int] | None:
+        """Return (slot, slot_seq) of a stream's event with this version, if it is in the log."""
+        for event in self._streams.get(stream_id, ()):
+            if event.version == version:
+                return event.slot, event.slot_seq
+        return None
+
     async def outcomes(self, command_ids: Sequence[UUID]) -> dict[UUID, CommandOutcome]:
         """See `EventStore.outcomes`."""
         return {
