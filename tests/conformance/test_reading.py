@@ -73,6 +73,16 @@ async def test_streams_of_a_slot_without_a_limit_are_not_read(store: EventStore)
     assert await store.read_streams([event[0].stream_id], {}) == []
 
 
+async def test_streams_are_read_above_a_version_of_each(store: EventStore) -> None:
+    one, two = islice(account_ids(7), 2)
+    await store.append_batch({7: 0}, rows(busy(one, 3), busy(two, 3)), [])
+
+    found = await store.read_streams([one, two], {7: 7}, {one: 2, uuid4(): 1})
+
+    read = {stream: [e.version for e in found if e.stream_id == stream] for stream in (one, two)}
+    assert read == {one: [3, 4], two: [1, 2, 3]}
+
+
 async def test_no_command_has_an_outcome_in_an_empty_store(store: EventStore) -> None:
     assert await store.outcomes([uuid4()]) == {}
     assert await store.outcomes([]) == {}

@@ -116,14 +116,19 @@ class InMemoryEventStore:
         ]
 
     async def read_streams(
-        self, stream_ids: Sequence[UUID], up_to: Mapping[int, int]
+        self,
+        stream_ids: Sequence[UUID],
+        up_to: Mapping[int, int],
+        after: Mapping[UUID, int] | None = None,
     ) -> list[RecordedEvent]:
         """See `EventStore.read_streams`."""
+        versions = after or {}
         return [
             event
             for stream_id in sorted(set(stream_ids))
             for event in self._streams.get(stream_id, ())
             if event.slot_seq <= up_to.get(event.slot, 0)
+            and event.version > versions.get(stream_id, 0)
         ]
 
     def place(self, stream_id: UUID, version: int) -> tuple[int, int] | None:

@@ -42,10 +42,16 @@ _STREAM: Final = f"""
 SELECT {_EVENT} FROM eventstore.events
  WHERE stream_id = $1 AND version > $2 ORDER BY version
 """
-_STREAMS: Final = f"""
-SELECT {_EVENT} FROM eventstore.events
- WHERE stream_id = ANY ($1) AND slot_seq <= ($2::bigint[])[slot + 1]
- ORDER BY stream_id, version
+# The lateral join takes from the index only what is above a stream's version.
+_STREAMS: Final = """
+SELECT e.* FROM unnest($1::uuid[], $3::integer[]) AS w(stream_id, after)
+ CROSS JOIN LATERAL (
+    SELECT slot, slot_seq, stream_id, version, event_id, event_type, schema_version, data, metadata,
+           occurred_at, recorded_at
+      FROM eventstore.events
+     WHERE stream_id = w.stream_id AND version > w.after
+       AND slot_seq <= ($2::bigint[])[slot + 1]
+     ORDER BY version) e
 """
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _PUBLISHED: Final = "SELECT slot, published_seq FROM eventstore.relay_positions"
@@ -157,11 +163,17 @@ class PostgresEventStore:
         return await self._fetch(_LOG, tuple(after), tuple(after.values()), limit)
 
     async def read_streams(
-        self, stream_ids: Sequence[UUID], up_to: Mapping[int, int]
+        self,
+        stream_ids: Sequence[UUID],
+        up_to: Mapping[int, int],
+        after: Mapping[UUID, int] | None = None,
     ) -> list[RecordedEvent]:
         """See `EventStore.read_streams`."""
         limits = [up_to.get(slot, 0) for slot in range(64)]
-        return await self._fetch(_STREAMS, stream_ids, limits)
+        versions = after or {}
+        # Each stream once, in a fixed order.
+        wanted = sorted(set(stream_ids))
+        return await self._fetch(_STREAMS, wanted, limits, [versions.get(one, 0) for one in wanted])
 
     async def outcomes(self, command_ids: Sequence[UUID]) -> dict[UUID, CommandOutcome]:
         """See `EventStore.outcomes`."""

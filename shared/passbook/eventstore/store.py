@@ -147,9 +147,14 @@ class EventStore(Protocol):
         ...
 
     async def read_streams(
-        self, stream_ids: Sequence[UUID], up_to: Mapping[int, int]
+        self,
+        stream_ids: Sequence[UUID],
+        up_to: Mapping[int, int],
+        after: Mapping[UUID, int] | None = None,
     ) -> list[RecordedEvent]:
-        """Return all events of some streams, each up to a number of its slot, oldest first."""
+        """Return the events of some streams, each up to a number of its slot and above the version
+        that `after` has for the stream (0 where it has none), oldest first.
+        """
         ...
 
     async def history(self, stream_id: UUID) -> list[RecordedEvent]:

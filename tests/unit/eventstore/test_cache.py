@@ -22,11 +22,14 @@ class CountingStore(InMemoryEventStore):
         self.asked: list[UUID] = []
 
     async def read_streams(
-        self, stream_ids: Sequence[UUID], up_to: Mapping[int, int]
+        self,
+        stream_ids: Sequence[UUID],
+        up_to: Mapping[int, int],
+        after: Mapping[UUID, int] | None = None,
     ) -> list[RecordedEvent]:
         """Count and read."""
         self.asked += stream_ids
-        return await super().read_streams(stream_ids, up_to)
+        return await super().read_streams(stream_ids, up_to, after)
 
 
 @pytest.fixture
