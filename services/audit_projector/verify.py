@@ -10,9 +10,14 @@ Kinds of differences:
     reordered      entry and event of one number are not the same event, and each of them has another
                    number on the other side
     chain_broken   an entry does not name the hash of the one before it
+    rewritten      the entry is not the one that a signed checkpoint names: it, or some before it,
+                   were written anew, with hashes that fit
+    cut_off        a signed checkpoint names a number behind the end: the tail is gone, and whatever
+                   else knew of it says nothing
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +25,9 @@ from typing import Final
 import asyncpg
 
 from passbook.domain.slots import SLOT_COUNT
+from passbook.messaging.cloudevents import format_time
 from services.audit_projector.chain import GENESIS
+from services.audit_projector.checkpoints import Checkpoint
 from services.audit_projector.sides import ROWS_AT_ONCE, Entry, Event, both_sides, disagreements
 
 _POSITIONS: Final = "SELECT slot, slot_seq FROM projections.positions WHERE projection = 'audit'"
@@ -32,6 +39,9 @@ _HAS_EVENT: Final = (
 
 OnProgress = Callable[[int, int], None]
 """Told (entries compared so far, of how many)."""
+
+Signed = Mapping[int, Mapping[bytes, str]]
+"""Number → hash that its entry must have → when that was signed, of one slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +58,14 @@ class Difference:
 class Verification:
     """What was found: at most one difference a slot, in the order of slots.
 
-    `entries` were compared, in `slots` that have any; `newer` events are not in the audit log yet.
+    `entries` were compared, in `slots` that have any; `newer` events are not in the audit log yet;
+    `confirmed` entries are those that a checkpoint names.
     """
 
     entries: int = 0
     slots: int = 0
     newer: int = 0
+    confirmed: int = 0
     differences: list[Difference] = field(default_factory=list)
 
     @property
@@ -63,13 +75,19 @@ class Verification:
 
 
 async def verify(
-    entries: asyncpg.Connection, events: asyncpg.Connection, on_progress: OnProgress
+    entries: asyncpg.Connection,
+    events: asyncpg.Connection,
+    on_progress: OnProgress,
+    checkpoints: Iterable[Checkpoint] = (),
 ) -> Verification:
-    """Compare the audit log, read through `entries`, with the event store, read through `events`.
+    """Compare the audit log, read through `entries`, with the event store, read through `events`,
+    and with the heads that were signed.
 
-    Needs two connections, also when both sides are in one database.
+    Needs two connections, also when both sides are in one database. Whether the checkpoints can be
+    trusted is for the caller to know.
     """
     found = Verification()
+    signed = _signed(checkpoints)
     async with (
         # Positions and entries of one moment; the events up to there cannot change honestly.
         entries.transaction(isolation="repeatable_read", readonly=True),
@@ -78,15 +96,28 @@ async def verify(
         positions: dict[int, int] = dict(await entries.fetch(_POSITIONS))
         heads: dict[int, int] = dict(await events.fetch(_HEADS))
         for slot in range(SLOT_COUNT):
-            comparison = _Comparison(slot, positions.get(slot, 0), entries, events)
+            comparison = _Comparison(
+                slot, positions.get(slot, 0), signed.get(slot, {}), entries, events
+            )
             async for count in comparison.run():
                 on_progress(found.entries + count, sum(positions.values()))
             found.entries += comparison.entries
             found.slots += comparison.entries > 0
+            found.confirmed += comparison.confirmed
             found.newer += max(0, heads.get(slot, 0) - positions.get(slot, 0))
             if comparison.difference is not None:
                 found.differences.append(comparison.difference)
     return found
+
+
+def _signed(checkpoints: Iterable[Checkpoint]) -> dict[int, dict[int, dict[bytes, str]]]:
+    signed: dict[int, dict[int, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
+    for checkpoint in checkpoints:
+        when = format_time(checkpoint.created_at)
+        for slot, head in enumerate(checkpoint.heads):
+            if head.slot_seq:
+                signed[slot][head.slot_seq].setdefault(head.hash, when)
+    return signed
 
 
 class _Wrong(Exception):
@@ -97,12 +128,19 @@ class _Comparison:
     """The comparison of one slot up to a position. `difference` is known when `run` has ended."""
 
     def __init__(
-        self, slot: int, position: int, entries: asyncpg.Connection, events: asyncpg.Connection
+        self,
+        slot: int,
+        position: int,
+        signed: Signed,
+        entries: asyncpg.Connection,
+        events: asyncpg.Connection,
     ) -> None:
         self.entries = 0
+        self.confirmed = 0
         self.difference: Difference | None = None
         self._slot = slot
         self._position = position
+        self._signed = signed
         self._audit = entries
         self._store = events
         self._next = 1
@@ -121,9 +159,10 @@ class _Comparison:
                     if number % ROWS_AT_ONCE == 0:
                         yield self.entries
             self._contiguous(self._position + 1)
+            self._reaches_signed_end()
         except _Wrong as wrong:
             kind, detail = wrong.args
-            at = self._next if kind == "missing" else number
+            at = self._next if kind in {"missing", "cut_off"} else number
             self.difference = Difference(self._slot, at, kind, detail)
         yield self.entries
 
@@ -131,6 +170,12 @@ class _Comparison:
         """A number that is gone from both sides would leave no trace but the hole."""
         if self._next < min(number, self._position + 1):
             raise _Wrong("missing", "neither side has this number")
+
+    def _reaches_signed_end(self) -> None:
+        """A tail that is gone with the position has left no other trace."""
+        if (last := max(self._signed, default=0)) > self._position:
+            (when, *_) = self._signed[last].values()
+            raise _Wrong("cut_off", f"the checkpoint of {when} names number {last}")
 
     async def _compare(self, number: int, entry: Entry | None, event: Event | None) -> None:
         if entry is None:
@@ -148,6 +193,10 @@ class _Comparison:
             raise _Wrong("chain_broken", "the entry does not name the hash of the one before it")
         if others := disagreements(entry, event):
             raise _Wrong("altered", f"the event in the store has another {' and '.join(others)}")
+        for digest, when in self._signed.get(number, {}).items():
+            if entry.hash != digest:
+                raise _Wrong("rewritten", f"the checkpoint of {when} names another entry")
+            self.confirmed += 1
         self._next = number + 1
         self._hash = entry.hash
 

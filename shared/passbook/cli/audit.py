@@ -1,8 +1,9 @@
-"""`passbook audit show` and `audit verify`: the evidence, and whether it holds."""
+"""`passbook audit`: the evidence, and whether it holds."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from passbook.cli import checkpoint_files, evidence
+from passbook.cli.checkpoint_files import Checkpoints
 from passbook.cli.connect import connect
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK
 from passbook.cli.options import DEFAULTS, Options
@@ -19,14 +22,18 @@ from passbook.cli.output import emit, err
 from passbook.eventstore.errors import AccountNotFound
 from passbook.messaging.cloudevents import format_time
 from passbook.service import database_pool
+from services.audit_projector.heads import environment
 from services.audit_projector.queries import AuditEntry, audit_trail
+from services.audit_projector.signatures import read_public_key
 from services.audit_projector.verify import Verification
 from services.audit_projector.verify import verify as verify_log
 
 _APPLICATION: Final = "passbook-cli"
 _SHORT_HASH: Final = 16
 
-app = App(name="audit", help="Show and verify the evidence.")
+app = App(name="audit", help="Show, verify and sign the evidence.")
+app.command(evidence.key)
+app.command(evidence.checkpoint)
 
 
 @app.command
@@ -42,31 +49,58 @@ async def show(
 
 
 @app.command
-async def verify(*, options: Options = DEFAULTS) -> int:
-    """Recompute every chain and compare every entry with the event store; exit 1 if one differs.
+async def verify(
+    *,
+    checkpoint: Annotated[
+        list[Path] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            show_default=False,
+            help="Signed checkpoints to hold the log against; by default those in `checkpoints` of "
+            "the data directory.",
+        ),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        Parameter(
+            show_default=False,
+            help="The key that must have signed them (PEM); by default the one they name, which a "
+            "forger would name, too.",
+        ),
+    ] = None,
+    options: Options = DEFAULTS,
+) -> int:
+    """Recompute every chain and compare every entry with the event store and with what was signed;
+    exit 1 if something differs.
 
     Compared is what the audit projection has reached; newer events are counted.
     """
     settings = connect(options)
+    trusted = None if public_key is None else read_public_key(public_key)
     async with (
         database_pool(settings.read_model, _APPLICATION) as audit,
         database_pool(settings.event_store, _APPLICATION) as store,
         audit.acquire() as entries,
         store.acquire() as events,
     ):
+        signed = checkpoint_files.load(checkpoint, options, await environment(events), trusted)
+        heads = [one.checkpoint for one in signed.used.values()]
         with _progress() as on_progress:
-            found = await verify_log(entries, events, on_progress)
+            found = await verify_log(entries, events, on_progress, heads)
     differences = [asdict(difference) for difference in found.differences]
+    ok = found.ok and not signed.wrong
     document = {
-        "ok": found.ok,
+        "ok": ok,
         "entries": found.entries,
         "slots": found.slots,
         "newer_events": found.newer,
         "first_difference": differences[0] if differences else None,
         "differences": differences,
+        "checkpoints": signed.document(found.confirmed),
     }
-    emit(document, options, lambda: _verdict(found))
-    return EXIT_OK if found.ok else EXIT_FAILED
+    emit(document, options, lambda: _verdict(found, signed))
+    return EXIT_OK if ok else EXIT_FAILED
 
 
 @contextmanager
@@ -114,17 +148,22 @@ def _trail(entries: Sequence[AuditEntry]) -> RenderableType:
     return table
 
 
-def _verdict(found: Verification) -> RenderableType:
+def _verdict(found: Verification, signed: Checkpoints) -> RenderableType:
     extent = f"{found.entries:,} entries in {found.slots} slots compared with the event store"
+    if signed.used:
+        extent += f" and with {len(signed.used)} checkpoints"
+    ok = found.ok and not signed.wrong
     lines = [
-        Text(f"OK: {extent}", style="green")
-        if found.ok
-        else Text(f"NOT OK: {extent}", style="bold red")
+        Text(f"OK: {extent}", style="green") if ok else Text(f"NOT OK: {extent}", style="bold red")
     ]
     lines += [
         Text(f"  {one.slot}:{one.slot_seq}  {one.kind}: {one.detail}", style="red")
         for one in found.differences
     ]
+    lines += [Text(f"  {one.file}  {one.kind}: {one.detail}", style="red") for one in signed.wrong]
     if found.newer:
         lines.append(Text(f"{found.newer:,} newer events are not in the audit log yet", "yellow"))
+    if signed.used and signed.trusted is None:
+        keys = ", ".join(sorted({one.public_key.hex() for one in signed.used.values()}))
+        lines.append(Text(f"signed by {keys}; name the key you trust with --public-key", "yellow"))
     return Group(*lines)

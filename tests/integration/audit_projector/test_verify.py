@@ -4,86 +4,26 @@ The hands that tamper are the owner's, with the triggers out of the way. Each te
 its check is sharp: untouched, the same rows verify (`test_untouched_log_verifies`).
 """
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from itertools import islice
-from typing import Any, cast
-from uuid import uuid4
-
 import asyncpg
-import orjson
 import pytest
 
-from passbook.domain.slots import SLOT_COUNT
 from passbook.eventstore.postgres import PostgresEventStore
-from passbook.projection.recorded import from_recorded
-from passbook.projection.runtime import ProjectionRuntime
-from services.audit_projector.projection import AuditProjection
-from services.audit_projector.sides import Entry
 from services.audit_projector.verify import Difference, Verification, verify
-from tests.support.accounts import accepted, account_ids, busy, rows
+from tests.integration.audit_projector.forging import (
+    EVENTS,
+    EVERYTHING,
+    OTHER_SLOT,
+    SLOT,
+    Check,
+    append,
+    cut,
+    entry,
+    forge_entry,
+    only,
+    renumber,
+    write,
+)
 from tests.support.databases import Connect, OpenPool
-
-Check = Callable[[], Awaitable[Verification]]
-
-SLOT, OTHER_SLOT = 5, 40
-EVENTS = 12
-EVERYTHING = 16
-"""Three accounts with four events each in one slot, and one in another."""
-
-COPY = """
-UPDATE audit.entries SET (event_id, account_id, version, event_type, schema_version, data, actor,
-                          command_id, correlation_id, occurred_at, recorded_at, prev_hash, hash)
-    = ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) WHERE slot = $1 AND slot_seq = $2
-"""
-
-
-@pytest.fixture
-async def admin(connect: Connect, pools: OpenPool) -> asyncpg.Connection:
-    """Give a login that may do everything, on a ledger whose audit log is complete."""
-    pool = await pools()
-    store = PostgresEventStore(pool)
-    for slot, accounts in ((SLOT, 3), (OTHER_SLOT, 1)):
-        await append(store, slot, accounts)
-    nobody = cast("Any", None)
-    runtime = ProjectionRuntime(AuditProjection(), pool, store, nobody, nobody, 16)
-    await runtime._reload()
-    by_slot = defaultdict(list)
-    for event in await store.read_log(dict.fromkeys(range(SLOT_COUNT), 0), 100):
-        by_slot[event.slot].append(from_recorded(event))
-    await runtime.apply(by_slot)
-    connection = await connect()
-    await connection.execute("SET session_replication_role = replica")  # no triggers
-    await connection.execute("ALTER TABLE eventstore.events DROP CONSTRAINT events_slot_seq_check")
-    await connection.execute("ALTER TABLE audit.entries DROP CONSTRAINT entries_slot_seq_check")
-    return connection
-
-
-async def append(store: PostgresEventStore, slot: int, accounts: int) -> None:
-    """Append four events of each of some new accounts of a slot, as one command."""
-    heads = await store.heads()
-    command_id = uuid4()
-    metadata = orjson.dumps({"command_id": str(command_id), "actor": "ada"}).decode()
-    opened = [busy(account_id) for account_id in islice(account_ids(slot), accounts)]
-    events = rows(*opened, metadata=metadata)
-    await store.append_batch({slot: heads[slot]}, events, [accepted(events[-4:], command_id)])
-
-
-@pytest.fixture
-async def check(connect: Connect) -> Check:
-    """Give a function that verifies with the logins that only read."""
-
-    async def check() -> Verification:
-        entries, events = await connect("passbook_reader"), await connect("passbook_reader")
-        return await verify(entries, events, lambda _done, _total: None)
-
-    return check
-
-
-def only(found: Verification) -> tuple[int, int, str]:
-    """Return the one difference as the command line names it."""
-    (difference,) = found.differences
-    return difference.slot, difference.slot_seq, difference.kind
 
 
 async def test_untouched_log_verifies(admin: asyncpg.Connection, check: Check) -> None:
@@ -177,6 +117,29 @@ async def test_number_deleted_on_both_sides_is_found(
 
 
 @pytest.mark.parametrize(
+    ("tables", "kind"),
+    [
+        (["audit.entries"], "missing"),
+        (["eventstore.events"], "not_in_store"),
+        (["audit.entries", "eventstore.events"], "missing"),
+    ],
+)
+async def test_tail_that_is_gone_is_found(
+    admin: asyncpg.Connection, check: Check, tables: list[str], kind: str
+) -> None:
+    """The positions still know of it; when they do not, see `test_checkpoints`."""
+    await cut(admin, 9, *tables)
+    assert only(await check()) == (SLOT, 9, kind)
+
+
+async def test_entries_behind_a_position_that_was_set_back_are_found(
+    admin: asyncpg.Connection, check: Check
+) -> None:
+    await admin.execute("UPDATE projections.positions SET slot_seq = 8 WHERE slot = $1", SLOT)
+    assert only(await check()) == (SLOT, 9, "inserted")
+
+
+@pytest.mark.parametrize(
     ("table", "kind"), [("audit.entries", "missing"), ("eventstore.events", "not_in_store")]
 )
 async def test_deleted_row_whose_followers_moved_up_is_found(
@@ -245,42 +208,3 @@ async def test_every_slot_is_looked_at(admin: asyncpg.Connection, check: Check) 
         Difference(SLOT, 2, "missing", "the event has no entry"),
         Difference(OTHER_SLOT, 2, "missing", "the event has no entry"),
     ]
-
-
-async def entry(admin: asyncpg.Connection, number: int) -> Entry:
-    """Return an entry of the slot."""
-    columns = ", ".join(Entry._fields)
-    row = await admin.fetchrow(
-        f"SELECT {columns} FROM audit.entries WHERE slot = $1 AND slot_seq = $2", SLOT, number
-    )
-    return Entry._make(row)
-
-
-async def forge_entry(admin: asyncpg.Connection, before: Entry, number: int) -> None:
-    """Put in a new entry that follows `before` as it should."""
-    forged = before._replace(
-        slot_seq=number, event_id=uuid4(), version=before.version + 1, prev_hash=before.hash
-    )
-    forged = forged._replace(hash=forged.content_hash(SLOT))
-    await admin.execute(
-        f"INSERT INTO audit.entries (slot, {', '.join(Entry._fields)}) VALUES "
-        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-        SLOT,
-        *forged,
-    )
-
-
-async def write(admin: asyncpg.Connection, changed: Entry) -> None:
-    """Overwrite an entry."""
-    await admin.execute(COPY, SLOT, *changed)
-
-
-async def renumber(admin: asyncpg.Connection, table: str, start: int, step: int) -> None:
-    """Move the rows from a number on up or down by one, past the primary key."""
-    where = "WHERE slot = $1 AND"
-    await admin.execute(
-        f"UPDATE {table} SET slot_seq = -slot_seq {where} slot_seq >= $2", SLOT, start
-    )
-    await admin.execute(
-        f"UPDATE {table} SET slot_seq = -slot_seq + $2 {where} slot_seq < 0", SLOT, step
-    )

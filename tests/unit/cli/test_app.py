@@ -36,6 +36,8 @@ VERBS: Final = (
     ("audit",),
     ("audit", "show"),
     ("audit", "verify"),
+    ("audit", "key"),
+    ("audit", "checkpoint"),
     ("projection",),
     ("projection", "list"),
     ("bench",),
