@@ -18,7 +18,7 @@ from tests.support.databases import Database
 from tests.support.installation import Installation, Up, ended, installation
 from tests.support.program import Program
 from tests.support.servers import Servers
-from tests.support.until import is_alive, until
+from tests.support.until import is_alive, state, until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -212,8 +212,10 @@ async def test_a_further_interrupt_does_not_wait_for_services(fresh: Installatio
     async with fresh.up() as running:
         frozen = running.service_pids["command-service"][0]
         os.kill(frozen, signal.SIGSTOP)
+        # Until it stands still, a SIGTERM would still reach it, ahead of the SIGSTOP.
+        await until(lambda: state(frozen) == "T")
         running.process.send_signal(signal.SIGINT)
-        await until(lambda: _has_pending_sigterm(frozen), 30)
+        await until(lambda: _has_pending_sigterm(frozen))
         code = await running.end(signal.SIGINT)
 
     assert code == 0

@@ -28,8 +28,12 @@ async def until(
 
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that has ended and waits for its parent does not."""
+    return state(pid) not in {"", "Z"}
+
+
+def state(pid: int) -> str:
+    """Return the state of a process as the kernel names it: "T" is stopped; empty when it is gone."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+        return ""
