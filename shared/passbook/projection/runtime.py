@@ -13,13 +13,12 @@ committed only as a start position and for the tools that measure lag.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import asyncpg
 import structlog
 
-from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
 from passbook.domain.slots import SLOT_COUNT, partition_of
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
@@ -27,8 +26,9 @@ from passbook.eventstore.store import EventStore
 from passbook.messaging.consumer import Consumer, Record, next_offsets
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.events import ForeignRecord, PublishedEvent, decode
-from passbook.projection.parking import MISFITS, Parking
-from passbook.projection.positions import Fenced, Positions
+from passbook.projection.applying import Applier
+from passbook.projection.parking import MISFITS
+from passbook.projection.positions import Fenced
 from passbook.projection.protocol import Projection, ProjectionStopped
 from passbook.projection.recorded import from_recorded
 from passbook.telemetry import (
@@ -44,8 +44,6 @@ _TEND_EVERY_S: Final = 2.0
 _READ_LIMIT: Final = 1000
 _FENCED_ATTEMPTS: Final = 10
 _APPLY_TIMEOUT_S: Final = 60.0
-
-Apply = Callable[[asyncpg.Connection, Sequence[PublishedEvent]], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -67,8 +65,7 @@ class ProjectionRuntime:
         waits for the rows.
         """
         self._projection = projection
-        self._positions = Positions(projection.name)
-        self._parking = Parking(projection, self._positions)
+        self._applier = Applier(projection)
         self._pool = pool
         self._store = store
         self._consumer = consumer
@@ -192,25 +189,10 @@ class ProjectionRuntime:
         return events
 
     async def _commit(self, events: Sequence[PublishedEvent], reached: Mapping[int, int]) -> None:
-        try:
-            await self._transact(self._projection.apply, events, reached)
-        except MISFITS as error:
-            if not self._projection.parks:
-                raise ProjectionStopped(str(error)) from error
-            await self._transact(self._parking.apply, events, reached)
-
-    async def _transact(
-        self, apply: Apply, events: Sequence[PublishedEvent], reached: Mapping[int, int]
-    ) -> None:
-        """Move the positions and apply the events, in one transaction."""
         expected = {slot: self._at[slot] for slot in reached}
         try:
-            async with lent(self._pool, _APPLY_TIMEOUT_S) as connection, connection.transaction():
-                schema = self._projection.schema
-                await self._positions.advance(connection, expected, reached, schema)
-                await apply(connection, await self._parking.without(connection, events))
-        except (UnknownEventType, UnknownSchemaVersion) as error:
-            raise ProjectionStopped(str(error)) from error
+            async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
+                await self._applier.apply(connection, events, expected, reached)
         except MISFITS:
             raise
         except FAILURES as error:
@@ -219,8 +201,7 @@ class ProjectionRuntime:
     async def _reload(self) -> None:
         try:
             async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
-                self._at = await self._positions.load(connection)
-                await self._parking.load(connection)
+                self._at = await self._applier.load(connection)
         except FAILURES as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
 
