@@ -7,11 +7,13 @@ from passbook.config import Settings
 from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.postgres import PostgresEventStore
+from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
 from passbook.messaging.consumer import Consumer
 from passbook.messaging.producer import Producer
 from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
 from services.command_service.answers import AnswerDesk
 from services.command_service.engine import CommandService
+from services.command_service.snapshotting import SnapshotWriter
 
 NAME = "command-service"
 GROUP = "command-service"
@@ -36,11 +38,12 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
             session_timeout_s=settings.kafka_session_timeout_s,
         ) as consumer,
         alongside(doorbell.run()),
+        SnapshotWriter(PostgresSnapshotStore(pool)) as writer,
     ):
         store = PostgresEventStore(pool)
         desk = AnswerDesk(consumer, producer, topics)
-        cache = AccountCache(store, CACHED_ACCOUNTS)
-        service = CommandService(store, cache, consumer, desk, doorbell.ring)
+        cache = AccountCache(store, CACHED_ACCOUNTS, PostgresSnapshotStore(pool))
+        service = CommandService(store, cache, consumer, desk, doorbell.ring, writer.offer)
         health.ready()
         await service.run(stop)
 

@@ -15,7 +15,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 import orjson
@@ -27,12 +27,21 @@ from passbook.domain.slots import slot_of
 from passbook.domain.stamps import Stamp
 from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.errors import DuplicateCommand, SlotMoved, StoreUnavailable
-from passbook.eventstore.ids import FastUUID, batch_stamp
+from passbook.eventstore.ids import batch_stamp
+from passbook.eventstore.snapshots import Snapshot
 from passbook.eventstore.store import CommandOutcome, EventStore, NewEvent, new_event
-from passbook.messaging.commands import BadCommand, CommandMessage, decode
+from passbook.messaging.commands import BadCommand, CommandMessage
 from passbook.messaging.consumer import Consumer, Record, next_offsets
+from passbook.service import PartStopped
 from passbook.telemetry import APPEND_RETRIES, APPEND_SECONDS, COMMANDS_DUPLICATE
 from services.command_service.answers import Answer, AnswerDesk
+from services.command_service.arrivals import (
+    Arrival,
+    HeldPartitions,
+    accounts_of,
+    decoded,
+    reason_of,
+)
 
 _CONFLICT: Final = "idempotency_conflict"
 _CONFLICT_MESSAGE: Final = "This command id was used before, with other content"
@@ -43,15 +52,10 @@ _PAUSE_S: Final = 0.01
 log = structlog.get_logger()
 
 
-class Arrival(NamedTuple):
-    """One record of a poll, decoded."""
-
-    record: Record
-    message: CommandMessage | BadCommand
-
-
 class Batch:
-    """What was decided on some arrivals: what to append, on top of which heads, whom to answer."""
+    """What was decided on some arrivals: what to append, on top of which heads, whom to answer, and
+    which states to keep once that is appended.
+    """
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         """Start undecided."""
@@ -60,6 +64,7 @@ class Batch:
         self.events: list[NewEvent] = []
         self.decided: dict[UUID, CommandOutcome] = {}
         self.answers: list[Answer] = []
+        self.snapshots: dict[UUID, Snapshot] = {}
         self.offsets: dict[int, int] = {}
         self.appended: asyncio.Task[None] | None = None
 
@@ -67,15 +72,17 @@ class Batch:
 class CommandService:
     """Works through the command topic until told to stop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring hands over every collaborator
         self,
         store: EventStore,
         cache: AccountCache,
         consumer: Consumer,
         desk: AnswerDesk,
         ring: Callable[[], None],
+        keep: Callable[[Sequence[Snapshot]], None] = lambda _: None,
     ) -> None:
-        """Take the collaborators; `ring` tells the relay that there are new events.
+        """Take the collaborators; `ring` tells the relay that there are new events, `keep` is given
+        states of accounts as they are stored, and must not block.
 
         The cache must hold more accounts than two polls can touch.
         """
@@ -84,18 +91,21 @@ class CommandService:
         self._consumer = consumer
         self._desk = desk
         self._ring = ring
+        self._keep = keep
+        self._held = HeldPartitions(consumer)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide commands until `stop` is set; what was appended by then is answered.
 
         Raises:
-            StoreUnavailable, PublishFailed, ConsumerLost: nothing is lost; run anew.
+            StoreUnavailable, PublishFailed, ConsumerLost, PartStopped: nothing is lost; run anew.
         """
         poll: asyncio.Task[dict[int, list[Record]]] | None = None
         before: Batch | None = None
         try:
             while not stop.is_set():
                 await self._desk.tend()
+                self._held.release()
                 poll = poll or asyncio.create_task(self._consumer.poll(_POLL_S))
                 appending = {before.appended} if before and before.appended else set()
                 await asyncio.wait({poll, *appending}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,13 +125,12 @@ class CommandService:
             await self._desk.abandon()
 
     async def _decide_poll(self, records: Mapping[int, list[Record]]) -> Batch:
-        arrivals = [
-            Arrival(record, decode(record.key, record.value, record.headers, FastUUID))
-            for partition in records.values()
-            for record in partition
-        ]
-        batch = await self._decide(arrivals, {})
-        batch.offsets = next_offsets(records)
+        arrivals, offsets = decoded(records), next_offsets(records)
+        unreadable = await self._cache.load(accounts_of(arrivals))
+        if unreadable:
+            arrivals, offsets = self._held.cut(arrivals, offsets, unreadable)
+        batch = self._decide(arrivals, {})
+        batch.offsets = offsets
         return batch
 
     async def _follow(self, before: Batch | None, batch: Batch | None) -> Batch | None:
@@ -153,16 +162,13 @@ class CommandService:
                 )
         if batch.events:
             self._ring()
+        if batch.snapshots:
+            self._keep(list(batch.snapshots.values()))
 
-    async def _decide(
-        self, arrivals: Sequence[Arrival], stored: Mapping[UUID, CommandOutcome]
-    ) -> Batch:
-        """Decide arrivals in order; those in `stored` were decided before."""
-        await self._cache.load(
-            message.command.account_id
-            for _, message in arrivals
-            if isinstance(message, CommandMessage)
-        )
+    def _decide(self, arrivals: Sequence[Arrival], stored: Mapping[UUID, CommandOutcome]) -> Batch:
+        """Decide arrivals, whose accounts are held, in order; those in `stored` were decided
+        before.
+        """
         batch = Batch(arrivals)
         stamp = batch_stamp()
         for record, message in arrivals:
@@ -201,6 +207,8 @@ class CommandService:
         self._cache.heads[slot] = head + 1
         metadata = orjson.dumps({"command_id": str(command_id), **context}).decode()
         batch.events.append(new_event(slot, account.id, event, metadata))
+        if account.version >= place.snapshot_due:
+            batch.snapshots[account.id] = self._cache.snapshot(place)
         return CommandOutcome(
             command_id,
             request_hash,
@@ -246,7 +254,12 @@ class CommandService:
         self, arrivals: Sequence[Arrival], stored: Mapping[UUID, CommandOutcome]
     ) -> Batch:
         for attempt in range(_ATTEMPTS):
-            batch = await self._decide(arrivals, stored)
+            for account_id, error in (await self._cache.load(accounts_of(arrivals))).items():
+                # Another writer has just made it so. What is not answered comes again, to the next
+                # session, which holds the partition.
+                message = f"account {account_id}: {reason_of(error)}"
+                raise PartStopped(message)
+            batch = self._decide(arrivals, stored)
             try:
                 await self._append(batch)
             except SlotMoved:

@@ -1,7 +1,7 @@
 """Passbook: a bank-account ledger as events.
 
-What other people's code imports is here: the aggregate and its events, the event store and the
-repository. The classes that need a driver are loaded when they are first asked for, so that
+What other people's code imports is here: the aggregate and its events, the event store, snapshots
+and the repositories. The classes that need a driver are loaded when they are first asked for, so that
 `import passbook` costs the standard library only.
 """
 
@@ -39,7 +39,9 @@ from passbook.eventstore.errors import AccountNotFound, ConcurrencyError
 if TYPE_CHECKING:
     from passbook.eventstore.memory import InMemoryEventStore
     from passbook.eventstore.postgres import PostgresEventStore
-    from passbook.eventstore.repository import AccountRepository
+    from passbook.eventstore.repository import AccountRepository, SnapshottingAccountRepository
+    from passbook.eventstore.snapshots import InMemorySnapshotStore, Snapshot, SnapshotStore
+    from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
     from passbook.eventstore.store import EventStore
 
 __all__ = [
@@ -63,12 +65,17 @@ __all__ = [
     "EventStore",
     "EventUpcaster",
     "InMemoryEventStore",
+    "InMemorySnapshotStore",
     "InsufficientFunds",
     "MalformedValue",
     "MinimumDeposit",
     "MoneyDeposited",
     "MoneyWithdrawn",
     "PostgresEventStore",
+    "PostgresSnapshotStore",
+    "Snapshot",
+    "SnapshotStore",
+    "SnapshottingAccountRepository",
     "UnknownEventType",
     "UnknownSchemaVersion",
     "VersionMismatch",
@@ -78,7 +85,12 @@ _LATER: Final = {
     "AccountRepository": "passbook.eventstore.repository",
     "EventStore": "passbook.eventstore.store",
     "InMemoryEventStore": "passbook.eventstore.memory",
+    "InMemorySnapshotStore": "passbook.eventstore.snapshots",
     "PostgresEventStore": "passbook.eventstore.postgres",
+    "PostgresSnapshotStore": "passbook.eventstore.snapshots_postgres",
+    "Snapshot": "passbook.eventstore.snapshots",
+    "SnapshotStore": "passbook.eventstore.snapshots",
+    "SnapshottingAccountRepository": "passbook.eventstore.repository",
 }
 
 

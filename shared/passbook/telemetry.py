@@ -9,8 +9,10 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     service.refused        error                  configuration; exits with 78
     command.malformed      partition, offset, command_id, code
     command.conflict       command_id             an id came again with other content
+    partition.held         partition, offset, account_id, error   a stream that is too new: upgrade
     append.retried         reason, commands       the batch is decided again, slot by slot
     snapshot.ignored       account_id, version, reason   replayed instead; see `snapshot verify`
+    snapshot.failed        error, snapshots       not read or not written; replayed, or dropped
     relay.leading          relay.standby
     relay.log_lost         slot, published, tail  Kafka lost records; published again
     relay.halted           slot, tail, head       the store is behind Kafka; needs an operator
@@ -27,6 +29,8 @@ Metrics, all with the prefix `passbook_`:
     append_retries_total{reason}
     dead_letters_total{topic}
     snapshots_ignored_total{reason}      hash, unrecorded
+    partitions_held                      waiting for a service that can read a stream, gauge
+    snapshots_saved_total                snapshots_dropped_total     snapshots_failed_total
     relay_published_total                relay_backlog_events        relay_leading
     relay_republished_total              relay_halted_slots
     projection_applied_total{projection} projection_lag_events{projection}
@@ -57,8 +61,18 @@ APPEND_SECONDS: Final = Histogram(
 APPEND_RETRIES: Final = Counter(
     "passbook_append_retries", "Batches that had to be decided again.", ["reason"]
 )
+PARTITIONS_HELD: Final = Gauge(
+    "passbook_partitions_held", "Partitions whose next command is for a stream that is unreadable."
+)
 DEAD_LETTERS: Final = Counter(
     "passbook_dead_letters", "Records copied to a dead-letter topic.", ["topic"]
+)
+SNAPSHOTS_SAVED: Final = Counter("passbook_snapshots_saved", "Snapshots handed to the database.")
+SNAPSHOTS_DROPPED: Final = Counter(
+    "passbook_snapshots_dropped", "Snapshots that came faster than they could be written."
+)
+SNAPSHOTS_FAILED: Final = Counter(
+    "passbook_snapshots_failed", "Calls for snapshots that the database did not answer."
 )
 SNAPSHOTS_IGNORED: Final = Counter(
     "passbook_snapshots_ignored", "Snapshots that must not be used.", ["reason"]

@@ -14,6 +14,8 @@ import passbook
         *("BankAccount", "AccountStatus", "AccountError", "Event"),
         *("AccountOpened", "MoneyDeposited", "MoneyWithdrawn", "AccountFrozen", "AccountClosed"),
         *("PostgresEventStore", "InMemoryEventStore", "AccountRepository"),
+        *("SnapshotStore", "PostgresSnapshotStore", "InMemorySnapshotStore", "Snapshot"),
+        "SnapshottingAccountRepository",
         *("AccountNotFound", "ConcurrencyError", "EventUpcaster"),
     ],
 )

@@ -15,9 +15,9 @@ import orjson
 import structlog
 
 from passbook.domain.account import FOLD_VERSION, AccountStatus, BankAccount
-from passbook.eventstore.errors import SnapshotInvalid
+from passbook.eventstore.errors import EventStoreError, SnapshotInvalid
 from passbook.eventstore.memory import InMemoryEventStore
-from passbook.telemetry import SNAPSHOTS_IGNORED
+from passbook.telemetry import SNAPSHOTS_FAILED, SNAPSHOTS_IGNORED, SNAPSHOTS_SAVED
 
 INTERVAL: Final = 100
 """Versions between two snapshots of an account: at most so many events, and those of one more
@@ -165,11 +165,37 @@ def usable(found: Iterable[tuple[Snapshot, bool]]) -> dict[UUID, Snapshot]:
     return good
 
 
+async def load_if_possible(
+    store: SnapshotStore, stream_ids: Sequence[UUID], heads: Mapping[int, int] | None = None
+) -> dict[UUID, Snapshot] | None:
+    """Load snapshots; None when the store fails, which is logged and counted: replay."""
+    try:
+        return await store.load(stream_ids, heads=heads)
+    except EventStoreError as error:
+        _failed(error, len(stream_ids))
+        return None
+
+
+async def save_if_possible(store: SnapshotStore, snapshots: Sequence[Snapshot]) -> None:
+    """Save snapshots; a failure is logged and counted, and never anybody's problem."""
+    try:
+        await store.save(snapshots)
+    except EventStoreError as error:
+        _failed(error, len(snapshots))
+    else:
+        SNAPSHOTS_SAVED.inc(len(snapshots))
+
+
 def is_due(before: int, after: int, interval: int = INTERVAL) -> bool:
     """Tell whether an account that went from one version to another crossed a multiple of
     `interval`, also when it jumped over it.
     """
     return after // interval > before // interval
+
+
+def _failed(error: EventStoreError, snapshots: int) -> None:
+    SNAPSHOTS_FAILED.inc()
+    log.warning("snapshot.failed", error=str(error), snapshots=snapshots)
 
 
 def _flaw(snapshot: Snapshot) -> str:

@@ -148,6 +148,23 @@ class Consumer:
         except (KafkaError, IllegalStateError):
             return frozenset()
 
+    def hold(self, offsets: Mapping[int, int]) -> None:
+        """Hand out nothing more of these partitions until they are released, and go on then at
+        these offsets (partition → offset). A partition that is assigned anew is not held any more.
+        """
+        for partition, offset in offsets.items():
+            part = TopicPartition(self.topic, partition)
+            if part in self._consumer.assignment():
+                self._consumer.pause(part)
+                self._consumer.seek(part, offset)
+
+    def release(self, partitions: Iterable[int]) -> None:
+        """Go on with partitions that were held."""
+        for partition in partitions:
+            part = TopicPartition(self.topic, partition)
+            if part in self._consumer.assignment():
+                self._consumer.resume(part)
+
     async def processed(self, next_offsets: Mapping[int, int]) -> None:
         """Take note that everything before these offsets (partition → offset) is done with; the
         group is told twice a second, because every commit is a request.

@@ -19,7 +19,11 @@ class ScriptedConsumer:
         """Take the first polls."""
         self._polls: asyncio.Queue[list[Message]] = asyncio.Queue()
         self._offset = 0
+        self._taken: list[Message] = []
+        self._waiting: list[Message] = []
+        self._is_held = False
         self.processed_up_to = 0
+        self.held_at: list[int] = []
         for poll in polls:
             self._polls.put_nowait(poll)
 
@@ -39,6 +43,10 @@ class ScriptedConsumer:
             messages = await asyncio.wait_for(self._polls.get(), timeout_s)
         except TimeoutError:
             return {}
+        if self._is_held:
+            self._waiting += messages
+            return {}
+        self._taken += messages
         records = []
         for message in messages:
             records.append(
@@ -53,6 +61,22 @@ class ScriptedConsumer:
             )
             self._offset += 1
         return {PARTITION: records}
+
+    def hold(self, offsets: Mapping[int, int]) -> None:
+        """Keep everything from the offset on back."""
+        offset = offsets[PARTITION]
+        self._is_held = True
+        self.held_at.append(offset)
+        self._waiting = self._taken[offset:] + self._waiting
+        del self._taken[offset:]
+        self._offset = offset
+
+    def release(self, partitions: Iterable[int]) -> None:
+        """Hand out what was kept back."""
+        assert list(partitions) == [PARTITION]
+        self._is_held = False
+        waiting, self._waiting = self._waiting, []
+        self.arrive(*waiting)
 
     async def processed(self, next_offsets: Mapping[int, int]) -> None:
         """Remember the offset."""

@@ -1,0 +1,111 @@
+"""What a poll brings: records decoded, and partitions that have to wait.
+
+A stream that this code cannot read (an event of a newer schema version, or a damaged one) must not
+be decided on, and must not stop the bank. Three answers were possible:
+
+- stop the service: one event, which anybody with the right to append can write, would take every
+  account down with it;
+- refuse the account's commands: an outcome is for ever, and in a rolling upgrade the old instance
+  would refuse, for ever, what the new one next to it accepts;
+- let the partition wait where it is, which is done here. No command is lost, refused or decided on
+  half a state, all other partitions flow, and Kafka's lag shows what waits. The partition goes on
+  by itself with the first instance that can read the stream: an upgraded one, or this one, which
+  looks again every half a minute.
+
+A partition and not the account alone: what comes after could not be committed past the command
+that waits, so a restart would have to go through all of it again, without a bound.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import structlog
+
+from passbook.eventstore.ids import FastUUID
+from passbook.messaging.commands import BadCommand, CommandMessage, decode
+from passbook.messaging.consumer import Consumer, Record
+from passbook.telemetry import PARTITIONS_HELD
+
+_LOOK_AGAIN_S: Final = 30.0
+
+log = structlog.get_logger()
+
+
+class Arrival(NamedTuple):
+    """One record of a poll, decoded."""
+
+    record: Record
+    message: CommandMessage | BadCommand
+
+
+def decoded(records: Mapping[int, Sequence[Record]]) -> list[Arrival]:
+    """Return the records of a poll, each partition's in order, decoded."""
+    return [
+        Arrival(record, decode(record.key, record.value, record.headers, FastUUID))
+        for partition in records.values()
+        for record in partition
+    ]
+
+
+def accounts_of(arrivals: Iterable[Arrival]) -> Iterable[UUID]:
+    """Yield the accounts that have to be known in order to decide."""
+    return (
+        message.command.account_id for _, message in arrivals if isinstance(message, CommandMessage)
+    )
+
+
+class HeldPartitions:
+    """The partitions that wait for somebody who can read the stream of their next command."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        """Start with none."""
+        self._consumer = consumer
+        self._until: dict[int, float] = {}
+
+    def cut(
+        self,
+        arrivals: Sequence[Arrival],
+        offsets: dict[int, int],
+        unreadable: Mapping[UUID, Exception],
+    ) -> tuple[list[Arrival], dict[int, int]]:
+        """Return what may be decided, and where each partition goes on: one with a command for an
+        unreadable account is cut off in front of it, and waits.
+        """
+        kept: list[Arrival] = []
+        stops: dict[int, int] = {}
+        for arrival in arrivals:
+            record, message = arrival
+            if record.partition in stops:
+                continue
+            account_id = message.account_id
+            if account_id is None or account_id not in unreadable:
+                kept.append(arrival)
+                continue
+            stops[record.partition] = record.offset
+            log.error(
+                "partition.held",
+                partition=record.partition,
+                offset=record.offset,
+                account_id=str(account_id),
+                error=reason_of(unreadable[account_id]),
+            )
+        self._consumer.hold(stops)
+        self._until |= dict.fromkeys(stops, time.monotonic() + _LOOK_AGAIN_S)
+        PARTITIONS_HELD.set(len(self._until))
+        return kept, offsets | stops
+
+    def release(self) -> None:
+        """Let those go on that have waited long enough to be looked at again."""
+        due = [partition for partition, until in self._until.items() if time.monotonic() > until]
+        if due:
+            self._consumer.release(due)
+            for partition in due:
+                del self._until[partition]
+            PARTITIONS_HELD.set(len(self._until))
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a stream cannot be read; a `KeyError` says only which part of an event is gone."""
+    return f"the event has no {error}" if isinstance(error, KeyError) else str(error)
