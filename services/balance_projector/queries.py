@@ -58,16 +58,22 @@ async def account_page(
     if cursor is None:
         rows = await connection.fetch(_FIRST_PAGE, limit + 1)
     else:
-        rows = await connection.fetch(_NEXT_PAGE, limit + 1, _last_seen(cursor))
+        rows = await connection.fetch(_NEXT_PAGE, limit + 1, last_seen(cursor))
     accounts = [AccountRow._make(row) for row in rows[:limit]]
-    return Page(accounts, _cursor(accounts[-1].account_id) if len(rows) > limit else None)
+    return Page(accounts, page_cursor(accounts[-1].account_id) if len(rows) > limit else None)
 
 
-def _cursor(last: UUID) -> str:
+def page_cursor(last: UUID) -> str:
+    """Return the cursor of the page after an account."""
     return urlsafe_b64encode(last.bytes).decode().rstrip("=")
 
 
-def _last_seen(cursor: str) -> UUID:
+def last_seen(cursor: str) -> UUID:
+    """Return the account that a cursor starts after.
+
+    Raises:
+        BadCursor: it is none.
+    """
     try:
         return UUID(bytes=urlsafe_b64decode(cursor + "=="))
     except ValueError as error:

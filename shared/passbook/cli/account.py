@@ -30,7 +30,7 @@ app = App(name="account", help="Open accounts, move money, freeze, close, and lo
 for _name, _text in (
     ("show", "Show an account: from the balance view, or folded from its events."),
     ("history", "Show everything that happened to an account, oldest first."),
-    ("list", "List accounts by their ids, a page at a time, from the balance view."),
+    ("list", "List accounts by their ids, a page at a time, as they are or were at a time."),
 ):
     app.command(f"passbook.cli.account_views:{_name}_", name=_name, help=_text)
 

@@ -1,28 +1,36 @@
 """Where the state of an account comes from: the balance view, or the events themselves."""
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from passbook.cli.failures import EXIT_UNAVAILABLE, CommandFailed, NotFound
 from passbook.config import Settings
-from passbook.domain.account import BankAccount
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.errors import AccountNotFound
-from passbook.eventstore.past import recorded_until, recording_times
+from passbook.eventstore.past import (
+    PastState,
+    account_at,
+    account_at_version,
+    accounts_at,
+    recording_times,
+)
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.store import RecordedEvent
 from passbook.messaging.cloudevents import format_time
 from passbook.projection.protocol import doorbell_channel
+from passbook.projection.waiting import NotThatFar, at_version
 from passbook.service import alongside, database_pool
-from services.balance_projector.queries import AccountRow, account_page, account_row
+from services.balance_projector.queries import (
+    AccountRow,
+    account_page,
+    account_row,
+    last_seen,
+    page_cursor,
+)
 
 _APPLICATION: Final = "passbook-cli"
-_LOOK_AGAIN_S: Final = 0.25
 
 
 class NotThereYet(CommandFailed):
@@ -70,7 +78,19 @@ async def in_the_view(
         database_pool(settings.read_model, _APPLICATION) as pool,
         alongside(doorbell.run()),
     ):
-        row = await _at_version(pool, doorbell, account_id, min_version or 0, timeout_s)
+        try:
+            row = await at_version(
+                lambda: account_row(pool, account_id),
+                min_version or 0,
+                doorbell,
+                timeout_s=timeout_s,
+            )
+        except NotThatFar as error:
+            message = (
+                f"the balance view shows account {account_id} {error}: "
+                "see `passbook projection list`"
+            )
+            raise NotThereYet(message) from error
     if row is None:
         message = f"{AccountNotFound(account_id)} in the balance view; --strong asks the events"
         raise NotFound(message)
@@ -100,11 +120,13 @@ async def from_the_events(
         AccountNotFound: it has none.
         NotFound: it has not had that version yet.
     """
-    events = await history_of(settings, account_id)
-    if version is not None and version > len(events):
-        message = f"Account {account_id} has no version {version}; its newest is {len(events)}"
+    async with database_pool(settings.event_store, _APPLICATION) as pool:
+        state = await account_at_version(PostgresEventStore(pool), account_id, version)
+    if state is None:
+        newest = len(await history_of(settings, account_id))
+        message = f"Account {account_id} has no version {version}; its newest is {newest}"
         raise NotFound(message)
-    return _folded(events[:version])
+    return _as_a_row(state)
 
 
 async def at_a_moment(settings: Settings, account_id: UUID, moment: datetime) -> AccountState:
@@ -115,11 +137,28 @@ async def at_a_moment(settings: Settings, account_id: UUID, moment: datetime) ->
         NotFound: it was not open then.
     """
     async with database_pool(settings.event_store, _APPLICATION) as pool:
-        events = await recorded_until(pool, account_id, moment)
-    if not events:
+        state = await account_at(PostgresEventStore(pool), account_id, moment)
+    if state is None:
         message = f"{AccountNotFound(account_id)} at {format_time(moment)}"
         raise NotFound(message)
-    return _folded(events)
+    return _as_a_row(state)
+
+
+async def page_at_a_moment(
+    settings: Settings, moment: datetime, limit: int, cursor: str | None
+) -> tuple[list[AccountState], str | None]:
+    """Return accounts as their events told at an aware time of the past, and the next page's cursor.
+
+    Raises:
+        BadCursor: `cursor` is none.
+        MomentNotPast: not yet.
+    """
+    after = None if cursor is None else last_seen(cursor)
+    async with database_pool(settings.event_store, _APPLICATION) as pool:
+        found = await accounts_at(PostgresEventStore(pool), moment, limit + 1, after)
+    states = [_as_a_row(state) for state in found[:limit]]
+    more = len(found) > limit
+    return states, page_cursor(states[-1].account.account_id) if more else None
 
 
 async def history_of(settings: Settings, account_id: UUID) -> list[RecordedEvent]:
@@ -135,38 +174,15 @@ async def history_of(settings: Settings, account_id: UUID) -> list[RecordedEvent
     return events
 
 
-def _folded(events: Sequence[RecordedEvent]) -> AccountState:
-    newest = events[-1]
-    account = BankAccount.replay(newest.stream_id, [event.decode() for event in events])
+def _as_a_row(state: PastState) -> AccountState:
+    account = state.account
     row = AccountRow(
         account.id, account.owner_name, account.balance, account.status.value, account.version
     )
-    return AccountState(row, newest.recorded_at)
+    return AccountState(row, state.recorded_at)
 
 
 async def _with_times(settings: Settings, rows: Sequence[AccountRow]) -> list[AccountState]:
     async with database_pool(settings.event_store, _APPLICATION) as pool:
         times = await recording_times(pool, {row.account_id: row.version for row in rows})
     return [AccountState(row, times.get(row.account_id)) for row in rows]
-
-
-async def _at_version(
-    pool: asyncpg.Pool,
-    doorbell: DoorbellListener,
-    account_id: UUID,
-    min_version: int,
-    timeout_s: float,
-) -> AccountRow | None:
-    deadline = time.monotonic() + timeout_s
-    while True:
-        row = await account_row(pool, account_id)
-        version = row.version if row else 0
-        if version >= min_version:
-            return row
-        if time.monotonic() > deadline:
-            message = (
-                f"the balance view shows account {account_id} at version {version}, not yet at "
-                f"{min_version}: see `passbook projection list`"
-            )
-            raise NotThereYet(message)
-        await doorbell.wait(min(_LOOK_AGAIN_S, deadline - time.monotonic()))

@@ -17,6 +17,7 @@ from passbook.cli.account_states import (
     from_the_events,
     history_of,
     in_the_view,
+    page_at_a_moment,
     page_of_the_view,
 )
 from passbook.cli.connect import connect
@@ -30,6 +31,9 @@ from passbook.messaging.cloudevents import format_time
 from services.balance_projector.queries import MOST_ON_A_PAGE, BadCursor
 
 AccountId = Annotated[UUID, Parameter(help="The account.")]
+At = Annotated[
+    str | None, Parameter(help="As it was at a time, with its zone: 2026-01-31T12:00:00Z.")
+]
 Version = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 
@@ -37,9 +41,7 @@ async def show_(  # noqa: PLR0913 - every argument is an option of its own
     account_id: AccountId,
     /,
     *,
-    at: Annotated[
-        str | None, Parameter(help="As it was at a time, with its zone: 2026-01-31T12:00:00Z.")
-    ] = None,
+    at: At = None,
     version: Annotated[Version, Parameter(help="As it was at a version.")] = None,
     strong: Annotated[
         bool, Parameter(negative="", show_default=False, help="As its events tell at this moment.")
@@ -85,6 +87,7 @@ async def history_(account_id: AccountId, /, *, options: Options = DEFAULTS) -> 
 
 async def list_(
     *,
+    at: At = None,
     limit: Annotated[
         int, Parameter(validator=Number(gte=1, lte=MOST_ON_A_PAGE), help="Accounts on this page.")
     ] = 50,
@@ -93,10 +96,17 @@ async def list_(
     ] = None,
     options: Options = DEFAULTS,
 ) -> None:
-    """List accounts by their ids, a page at a time, from the balance view."""
+    """List accounts by their ids, a page at a time: from the balance view, or those that were open
+    at a time, folded from their events.
+    """
+    moment = None if at is None else parse_moment(at)
+    settings = connect(options)
     try:
-        accounts, following = await page_of_the_view(connect(options), limit, cursor)
-    except BadCursor as error:
+        if moment is None:
+            accounts, following = await page_of_the_view(settings, limit, cursor)
+        else:
+            accounts, following = await page_at_a_moment(settings, moment, limit, cursor)
+    except (BadCursor, MomentNotPast) as error:
         raise Misused(str(error)) from error
     document = {"accounts": [state.to_dict() for state in accounts], "next_cursor": following}
     emit(document, options, lambda: _page(accounts, following))

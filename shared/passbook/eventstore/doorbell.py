@@ -60,17 +60,31 @@ class DoorbellListener:
         self._dsn = dsn
         self._channel = channel
         self._probe_s = probe_s
-        self._rang = asyncio.Event()
+        self._next = asyncio.Event()
+        self._answered = 0
+        self.rings = 0
 
     async def wait(self, timeout_s: float) -> bool:
-        """Return True at the next ring, False after the timeout."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._rang.wait()
-        except TimeoutError:
-            return False
-        self._rang.clear()
-        return True
+        """Return True at the next ring, or at once after one since the last call; False after the
+        timeout. For one who waits alone; `heard` is for many.
+        """
+        rings = await self.heard(self._answered, timeout_s)
+        rang = rings > self._answered
+        self._answered = rings
+        return rang
+
+    async def heard(self, rings: int, timeout_s: float) -> int:
+        """Return how often it has rung, as soon as that is more than `rings`, or after the timeout."""
+        if self.rings <= rings:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._next.wait()
+        return self.rings
+
+    def _heard(self, *_: object) -> None:
+        self.rings += 1
+        self._next.set()
+        self._next = asyncio.Event()
 
     async def run(self) -> None:
         """Listen until cancelled. A connection that died silently is noticed by a probe."""
@@ -78,8 +92,8 @@ class DoorbellListener:
             with suppress(*FAILURES):
                 connection = await asyncpg.connect(self._dsn, server_settings=_SETTINGS, timeout=5)
                 try:
-                    await connection.add_listener(self._channel, lambda *_: self._rang.set())
-                    self._rang.set()
+                    await connection.add_listener(self._channel, self._heard)
+                    self._heard()
                     while True:
                         await asyncio.sleep(self._probe_s)
                         await connection.execute(_PROBE, timeout=5)

@@ -10,10 +10,13 @@ Exception
 │   ├── StoreMismatch            the database is not the one, or not in the state, we can use
 │   ├── SnapshotInvalid          another fold made it, or it was changed: replay the account
 │   └── BrokenInvariant          the store refused what must not happen: a bug, so stop
-└── KeyError
-    └── AccountNotFound          the repository has no events for this account
+├── KeyError
+│   └── AccountNotFound          the repository has no events for this account
+└── ValueError
+    └── MomentNotPast            the store's clock has not reached it: ask when it has come
 """
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 
@@ -77,3 +80,15 @@ class AccountNotFound(KeyError):
 
     def __str__(self) -> str:
         return f"Account {self.account_id} not found"
+
+
+class MomentNotPast(ValueError):
+    """A moment that the store's clock has not reached has no answer that would stay the same."""
+
+    def __init__(self, moment: datetime, now: datetime) -> None:
+        super().__init__(
+            f"{moment.isoformat()} is in the future: the event store's clock says "
+            f"{now.astimezone(UTC).isoformat()}"
+        )
+        self.moment = moment
+        self.now = now

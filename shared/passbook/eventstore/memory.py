@@ -1,10 +1,9 @@
 """The event store in memory: same contract, no server. For tests of code that uses a store."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
-
-import orjson
 
 from passbook.domain.events import AccountEvent
 from passbook.domain.slots import SLOT_COUNT, slot_of
@@ -12,8 +11,10 @@ from passbook.eventstore.errors import (
     BrokenInvariant,
     ConcurrencyError,
     DuplicateCommand,
+    MomentNotPast,
     SlotMoved,
 )
+from passbook.eventstore.recording import record
 from passbook.eventstore.store import (
     CommandOutcome,
     NewEvent,
@@ -21,6 +22,9 @@ from passbook.eventstore.store import (
     check_numbering,
     new_event,
 )
+
+_TICK: Final = timedelta(microseconds=1)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class InMemoryEventStore:
@@ -31,6 +35,7 @@ class InMemoryEventStore:
         self._slots: list[list[RecordedEvent]] = [[] for _ in range(SLOT_COUNT)]
         self._streams: dict[UUID, list[RecordedEvent]] = {}
         self._outcomes: dict[UUID, CommandOutcome] = {}
+        self._settled = [_LONG_AGO] * SLOT_COUNT
 
     async def append(
         self, stream_id: UUID, events: Sequence[AccountEvent], expected_version: int
@@ -72,19 +77,8 @@ class InMemoryEventStore:
         now = datetime.now(UTC)
         for event in events:
             log = self._slots[event.slot]
-            recorded = RecordedEvent(
-                event.slot,
-                len(log) + 1,
-                event.stream_id,
-                event.version,
-                event.event_id,
-                event.event_type,
-                event.schema_version,
-                _as_jsonb(event.data),
-                _as_jsonb(event.metadata),
-                event.occurred_at,
-                max(now, log[-1].recorded_at) if log else now,
-            )
+            moment = max(now, self._newest(event.slot))
+            recorded = record(event, len(log) + 1, moment)
             log.append(recorded)
             self._streams.setdefault(event.stream_id, []).append(recorded)
 
@@ -131,6 +125,26 @@ class InMemoryEventStore:
             and event.version > versions.get(stream_id, 0)
         ]
 
+    async def streams(self, after: UUID | None, limit: int) -> list[UUID]:
+        """See `EventStore.streams`."""
+        following = [one for one in self._streams if after is None or one > after]
+        return sorted(following)[:limit]
+
+    async def settle(self, moment: datetime, slots: Collection[int]) -> None:
+        """See `EventStore.settle`."""
+        for slot in sorted(slots):
+            newest = self._newest(slot)
+            if newest > moment:
+                continue
+            now = datetime.now(UTC)
+            if moment >= now:
+                raise MomentNotPast(moment, now)
+            self._settled[slot] = moment + _TICK
+
+    def _newest(self, slot: int) -> datetime:
+        log = self._slots[slot]
+        return max(self._settled[slot], log[-1].recorded_at) if log else self._settled[slot]
+
     def place(self, stream_id: UUID, version: int) -> tuple[int, int] | None:
         """Return (slot, slot_seq) of a stream's event with this version, if it is in the log."""
         for event in self._streams.get(stream_id, ()):
@@ -150,15 +164,3 @@ class InMemoryEventStore:
 def _contradicts_itself(outcome: CommandOutcome) -> bool:
     refused = outcome.error_code is not None
     return refused != (outcome.error_message is not None) or (refused and bool(outcome.event_ids))
-
-
-def _as_jsonb(text: str) -> str:
-    """Return JSON the way PostgreSQL's jsonb prints it: shorter keys first, ", " and ": "."""
-    value = orjson.loads(text)
-    keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
-    parts = (f"{_quoted(key)}: {_quoted(value[key])}" for key in keys)
-    return "{" + ", ".join(parts) + "}"
-
-
-def _quoted(value: object) -> str:
-    return orjson.dumps(value).decode()

@@ -1,8 +1,9 @@
 """The event store in PostgreSQL: every write is one call of the function `eventstore.append`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Final, NoReturn
 from uuid import UUID
 
@@ -14,11 +15,13 @@ from passbook.eventstore.errors import (
     BrokenInvariant,
     ConcurrencyError,
     DuplicateCommand,
+    MomentNotPast,
     SlotMoved,
     StoreMismatch,
     StoreUnavailable,
 )
 from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.recording import InlineHook, recorded_events
 from passbook.eventstore.store import (
     CommandOutcome,
     NewEvent,
@@ -34,6 +37,7 @@ _APPEND: Final = """
 SELECT FROM eventstore.append(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 """
+_APPEND_TELLING: Final = _APPEND.replace("SELECT FROM", "SELECT * FROM")
 _EVENT: Final = (
     "slot, slot_seq, stream_id, version, event_id, event_type, schema_version, data, metadata, "
     "occurred_at, recorded_at"
@@ -73,6 +77,17 @@ _OUTCOMES: Final = """
 SELECT command_id, request_hash, stream_id, version, event_ids, error_code, error_message, decided_at
   FROM eventstore.commands WHERE command_id = ANY ($1)
 """
+_FIRST_STREAMS: Final = """
+SELECT stream_id FROM eventstore.events WHERE version = 1 ORDER BY stream_id LIMIT $1
+"""
+_NEXT_STREAMS: Final = """
+SELECT stream_id FROM eventstore.events
+ WHERE version = 1 AND stream_id > $2 ORDER BY stream_id LIMIT $1
+"""
+_UNSETTLED: Final = """
+SELECT slot FROM eventstore.slots WHERE slot = ANY ($1) AND last_recorded_at <= $2 ORDER BY slot
+"""
+_SETTLE: Final = "SELECT eventstore.settle($1, $2)"
 _NO_COLUMNS: Final[tuple[tuple[object, ...], ...]] = ((),) * 9
 
 
@@ -83,9 +98,12 @@ class PostgresEventStore:
     `StoreUnavailable`, and the outcome of an append is unknown.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, timeout_s: float = 30.0) -> None:
-        """Use `pool`, which stays the caller's to close."""
+    def __init__(
+        self, pool: asyncpg.Pool, *, timeout_s: float = 30.0, inline: InlineHook | None = None
+    ) -> None:
+        """Use `pool`, which stays the caller's to close, and call `inline` in every append."""
         self._pool = pool
+        self._inline = inline
         self._timeout_s = timeout_s
 
     async def append(
@@ -123,17 +141,26 @@ class PostgresEventStore:
         slots, streams, numbers, ids, types, schemas, data, metadata, occurred = event_columns
         outcome_columns = list(zip(*outcomes, strict=True)) or _NO_COLUMNS[:8]
         commands, hashes, accounts, seen, _, codes, messages, decided = outcome_columns
-        await _uncancelled(
-            self._execute(
-                _APPEND,
-                *(tuple(heads), tuple(heads.values())),
-                *(tuple(versions), tuple(versions.values())),
-                *(slots, streams, numbers, ids, types, schemas, data, metadata, occurred),
-                *(commands, hashes, accounts, seen),
-                [_uuid_array(outcome.event_ids) for outcome in outcomes],
-                *(codes, messages, decided),
-            )
+        arguments = (
+            *(tuple(heads), tuple(heads.values())),
+            *(tuple(versions), tuple(versions.values())),
+            *(slots, streams, numbers, ids, types, schemas, data, metadata, occurred),
+            *(commands, hashes, accounts, seen),
+            [_uuid_array(outcome.event_ids) for outcome in outcomes],
+            *(codes, messages, decided),
         )
+        if self._inline is None or not events:
+            await _uncancelled(self._execute(_APPEND, *arguments))
+        else:
+            await _uncancelled(self._append_inline(self._inline, events, arguments))
+
+    async def _append_inline(
+        self, inline: InlineHook, events: Sequence[NewEvent], arguments: Sequence[object]
+    ) -> None:
+        async with self._connection() as connection, connection.transaction():
+            rows = await connection.fetch(_APPEND_TELLING, *arguments)
+            slots = {slot: (head, recorded_at) for slot, head, recorded_at in rows}
+            await inline(connection, recorded_events(events, slots))
 
     async def load(self, stream_id: UUID, after_version: int = 0) -> list[AccountEvent]:
         """See `EventStore.load`."""
@@ -175,6 +202,22 @@ class PostgresEventStore:
         wanted = sorted(set(stream_ids))
         return await self._fetch(_STREAMS, wanted, limits, [versions.get(one, 0) for one in wanted])
 
+    async def streams(self, after: UUID | None, limit: int) -> list[UUID]:
+        """See `EventStore.streams`."""
+        query = (_FIRST_STREAMS, limit) if after is None else (_NEXT_STREAMS, limit, after)
+        async with self._connection() as connection:
+            return [row["stream_id"] for row in await connection.fetch(*query)]
+
+    async def settle(self, moment: datetime, slots: Collection[int]) -> None:
+        """See `EventStore.settle`. Slots are settled one by one, so that nobody who appends to one
+        waits for another; those that have recorded something later cost no lock and no write.
+        """
+        async with self._connection() as connection:
+            for (slot,) in await connection.fetch(_UNSETTLED, slots, moment):
+                now = await connection.fetchval(_SETTLE, slot, moment)
+                if now is not None:
+                    raise MomentNotPast(moment, now)
+
     async def outcomes(self, command_ids: Sequence[UUID]) -> dict[UUID, CommandOutcome]:
         """See `EventStore.outcomes`."""
         async with self._connection() as connection:
@@ -209,6 +252,8 @@ def translate(error: Exception) -> NoReturn:
             raise ConcurrencyError(UUID(stream_id), int(expected), int(actual)) from error
         case asyncpg.UniqueViolationError(constraint_name="commands_pkey"):
             raise DuplicateCommand from error
+        case asyncpg.PostgresError(sqlstate="PB006"):
+            raise StoreMismatch(str(error)) from error
         case asyncpg.PostgresError(sqlstate=state) if state[:2] == "42":
             message = f"{error} (SQLSTATE {state}): migrate the database, or use the right login"
             raise StoreMismatch(message) from error

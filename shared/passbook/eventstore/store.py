@@ -4,7 +4,7 @@ Two implementations keep it: `PostgresEventStore` and `InMemoryEventStore`. One 
 over both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
@@ -159,6 +159,20 @@ class EventStore(Protocol):
 
     async def history(self, stream_id: UUID) -> list[RecordedEvent]:
         """Return everything recorded of one stream, oldest first."""
+        ...
+
+    async def streams(self, after: UUID | None, limit: int) -> list[UUID]:
+        """Return the ids of up to `limit` streams above `after` (None: from the first), in order."""
+        ...
+
+    async def settle(self, moment: datetime, slots: Collection[int]) -> None:
+        """Make sure that whatever is recorded in `slots` from now on is recorded after `moment`, an
+        aware time. What was recorded up to then is the same for ever, also if the clock of the
+        store is set back. Waits, for a bounded time, for appends that are in flight.
+
+        Raises:
+            MomentNotPast: the clock of the store has not reached it.
+        """
         ...
 
     async def outcomes(self, command_ids: Sequence[UUID]) -> dict[UUID, CommandOutcome]:

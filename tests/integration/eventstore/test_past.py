@@ -35,17 +35,18 @@ async def test_everything_up_to_the_moment_is_told_and_nothing_after(
     pools: OpenPool, connect: Connect
 ) -> None:
     repository = AccountRepository(PostgresEventStore(await pools()))
-    reader = await connect("passbook_reader")
+    reader = PostgresEventStore(await pools("passbook_reader"))
+    clock = await connect()
     account = busy(movements=2)
     await repository.save(account)
-    moment = await reader.fetchval(NOW)
+    moment = await clock.fetchval(NOW)
     account.freeze("court order")
     await repository.save(account)
     told = await recorded_until(reader, account.id, moment)
     assert [event.version for event in told] == [1, 2, 3]
     before = min(event.recorded_at for event in told) - timedelta(microseconds=1)
     assert await recorded_until(reader, account.id, before) == []
-    everything = await recorded_until(reader, account.id, await reader.fetchval(NOW))
+    everything = await recorded_until(reader, account.id, await clock.fetchval(NOW))
     assert [event.version for event in everything] == [1, 2, 3, 4]
 
 
@@ -53,26 +54,27 @@ async def test_moment_waits_for_an_append_that_is_in_flight(
     pools: OpenPool, connect: Connect
 ) -> None:
     """Seen to fail (nobody waits, and the event would be told only to those who ask later) without
-    the call of `eventstore.settled`.
+    the call of `EventStore.settle`.
     """
     repository = AccountRepository(PostgresEventStore(await pools()))
     account = opened()
     await repository.save(account)
     writer, reader, watch = [await connect() for _ in range(3)]
+    store = PostgresEventStore(Only(reader))
     in_flight = writer.transaction()
     await in_flight.start()
     account.close()
     await AccountRepository(PostgresEventStore(Only(writer))).save(account)
     moment = await watch.fetchval(NOW)
-    asked = asyncio.create_task(recorded_until(reader, account.id, moment))
+    asked = asyncio.create_task(recorded_until(store, account.id, moment))
     await until(lambda: waits(watch, reader))
     await in_flight.commit()
     assert [event.version for event in await asked] == [1, 2]
-    assert await recorded_until(reader, account.id, moment) == await asked
+    assert await recorded_until(store, account.id, moment) == await asked
 
 
-async def test_future_is_refused_by_the_clock_of_the_store(connect: Connect) -> None:
-    reader = await connect("passbook_reader")
+async def test_future_is_refused_by_the_clock_of_the_store(pools: OpenPool) -> None:
+    reader = PostgresEventStore(await pools("passbook_reader"))
     with pytest.raises(MomentNotPast, match="in the future"):
         await recorded_until(reader, uuid4(), datetime.now(UTC) + timedelta(hours=1))
 

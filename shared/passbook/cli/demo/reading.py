@@ -17,7 +17,7 @@ from passbook.cli.demo.rebuild import rebuild
 from passbook.cli.demo.report import Report
 from passbook.cli.event_documents import facts
 from passbook.domain.account import BankAccount
-from passbook.eventstore.past import recorded_until
+from passbook.eventstore.past import account_at
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.store import RecordedEvent
 from passbook.messaging.tail import Tail
@@ -119,9 +119,9 @@ class Reading:
             )
 
     async def _as_of(self, account_id: UUID, moment: datetime) -> BankAccount:
-        async with self._events.acquire() as connection:
-            events = await recorded_until(connection, account_id, moment)
-        return BankAccount.replay(account_id, [event.decode() for event in events])
+        state = await account_at(self._store, account_id, moment)
+        assert state is not None, "it was open by then"
+        return state.account
 
     async def _published(self) -> None:
         self._report.chapter(
