@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -45,6 +46,7 @@ UPDATE accounts a
               $6::timestamptz[]) AS n(account_id, before, change, status, version, updated_at)
  WHERE a.account_id = n.account_id AND a.version = n.before
 """
+_FORGET: Final = "DELETE FROM accounts WHERE account_id = $1"
 
 
 class _Change:
@@ -95,6 +97,7 @@ class BalanceProjection:
 
     version = 1
     parks = True
+    evidence = False
     gather_s = 0.0
 
     def __init__(
@@ -156,3 +159,7 @@ class BalanceProjection:
             if status != f"UPDATE {len(moved)}":
                 message = f"{moved[0][0]}: no row at version {moved[0][1]}"
                 raise CannotApply(message)
+
+    async def forget(self, connection: asyncpg.Connection, account_id: UUID) -> None:
+        """See `ParkingProjection.forget`."""
+        await connection.execute(_FORGET, account_id)

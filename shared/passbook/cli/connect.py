@@ -66,6 +66,16 @@ def admin_dsn(options: Options) -> str:
     return connect(options).event_store
 
 
+def read_model_owner(options: Options) -> str:
+    """Return the login that owns the read models: the one in the environment, or of `up`.
+
+    Raises:
+        NothingRuns, MissingSetting: as `connect`.
+    """
+    configured = Settings().read_model_dsn
+    return configured.get_secret_value() if configured else admin_dsn(options)
+
+
 def _log_to_stderr() -> None:
     """Keep stdout for the answer: structlog, left alone, would write there."""
     structlog.configure(

@@ -9,12 +9,14 @@ from rich.table import Table
 from passbook.cli.connect import connect
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
+from passbook.cli.parked import parked
 from passbook.projection.lag import ProjectionLag, projection_lags
 from passbook.service import database_pool
 
 _APPLICATION: Final = "passbook-cli"
 
 app = App(name="projection", help="Positions and lag of the read models.")
+app.command(parked)
 
 
 @app.command(name="list")

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from rich.console import RenderableType
 from rich.text import Text
 
-from passbook.cli.connect import admin_dsn, connect
+from passbook.cli.connect import admin_dsn, connect, read_model_owner
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK, CommandFailed
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
@@ -35,7 +35,7 @@ async def migrate(*, check: Check = False, options: Options = DEFAULTS) -> int:
     The login must own the schema: `PASSBOOK_EVENT_STORE_DSN` (and `PASSBOOK_READ_MODEL_DSN`, if the
     read models live elsewhere) of an owner, or the servers of a running `passbook up`.
     """
-    event_store, read_model = _owners(options)
+    event_store, read_model = admin_dsn(options), read_model_owner(options)
     work = pending_schema if check else apply_schema
     scripts = await work(event_store, read_model)
     document = [
@@ -103,13 +103,6 @@ async def missing(settings: Settings) -> list[TopicSpec]:
     """Return what `create` would create, changing nothing; see `missing_topics`."""
     async with kafka_admin(settings.kafka) as admin:
         return await missing_topics(admin, settings.topics)
-
-
-def _owners(options: Options) -> tuple[str, str]:
-    event_store = admin_dsn(options)
-    settings = Settings()
-    configured = settings.read_model_dsn
-    return event_store, configured.get_secret_value() if configured else event_store
 
 
 def _scripts(event_store: str, read_model: str) -> list[tuple[str, list[Migration]]]:

@@ -11,6 +11,7 @@ SELECT i.projection, i.version, p.slot, p.slot_seq,
   FROM projections.installed i JOIN projections.positions p USING (projection)
  ORDER BY i.projection, p.slot
 """
+_INSTALLED: Final = "SELECT projection FROM projections.installed"
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _OLDEST: Final = """
 SELECT extract(epoch FROM clock_timestamp() - min(e.recorded_at))::float8
@@ -55,3 +56,8 @@ async def projection_lags(
             age_s = await event_store.fetchval(_OLDEST, tuple(behind), following)
             lag.seconds_behind = round(max(0.0, age_s or 0.0), 3)
     return list(found.values())
+
+
+async def installed(read_model: asyncpg.Pool | asyncpg.Connection) -> set[str]:
+    """Return the names of the projections that this database has."""
+    return {row["projection"] for row in await read_model.fetch(_INSTALLED)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final, Protocol
+from uuid import UUID
 
 import asyncpg
 
@@ -50,8 +51,15 @@ class Projection(Protocol):
 
     @property
     def parks(self) -> bool:
-        """Whether an account may be left out while the others go on. False where every event must
-        be there, in order.
+        """Whether an account may be left out while the others go on; see `ParkingProjection`. False
+        where every event must be there, in order.
+        """
+        ...
+
+    @property
+    def evidence(self) -> bool:
+        """Whether its rows prove something by being older than a doubt: a rebuild never replaces
+        them by others.
         """
         ...
 
@@ -69,6 +77,20 @@ class Projection(Protocol):
             CannotApply, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError: they do not
                 fit.
             UnknownEventType, UnknownSchemaVersion: this code is too old for them.
+        """
+        ...
+
+
+class ParkingProjection(Projection, Protocol):
+    """A read model whose `parks` is true: its accounts do not depend on each other, so that one can
+    be left out, and be taken back later.
+    """
+
+    async def forget(self, connection: asyncpg.Connection, account_id: UUID) -> None:
+        """Remove whatever there is of an account, as if it had never had an event.
+
+        Run like `apply`, but by the login that owns the tables; all events of the account are
+        applied next.
         """
         ...
 

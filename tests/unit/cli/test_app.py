@@ -40,6 +40,7 @@ VERBS: Final = (
     ("audit", "checkpoint"),
     ("projection",),
     ("projection", "list"),
+    ("projection", "parked"),
     ("bench",),
     ("bench", "throughput"),
     ("bench", "latency"),
