@@ -5,10 +5,11 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.memory import InMemoryEventStore
+from passbook.eventstore.snapshots import InMemorySnapshotStore, Snapshot
 from passbook.eventstore.store import CommandOutcome, NewEvent
 from passbook.messaging.topics import Topics
 from services.command_service.answers import AnswerDesk
@@ -43,20 +44,35 @@ class GatedStore(InMemoryEventStore):
             raise self.failure
         await super().append_batch(expected_heads, events, outcomes)
 
+    def record_directly(self, events: Sequence[NewEvent]) -> None:
+        """Append as somebody else would, gate or no gate."""
+        self._record(events)
+
+    def rewrite(self, event_id: UUID, **fields: Any) -> None:
+        """Change a stored event, which stands for code that has learned to read it."""
+        for events in (*self._slots, *self._streams.values()):
+            for place, event in enumerate(events):
+                if event.event_id == event_id:
+                    events[place] = event._replace(**fields)
+
 
 class Bank:
     """A command service and everything around it."""
 
-    def __init__(self, *polls: list[Message], cached: int = 1000) -> None:
+    def __init__(self, *polls: list[Message], cached: int = 1000, interval: int = 100) -> None:
         """Put it together; `run` starts it."""
         self.store = GatedStore()
         self.consumer = ScriptedConsumer(*polls)
         self.producer = CollectingProducer()
         self.rings = 0
+        self.kept: list[list[Snapshot]] = []
+        self.snapshots = InMemorySnapshotStore(self.store)
         consumer = cast("Any", self.consumer)
         desk = AnswerDesk(consumer, cast("Any", self.producer), Topics("bank.", 4))
-        cache = AccountCache(self.store, cached)
-        self.service = CommandService(self.store, cache, consumer, desk, self._ring)
+        cache = AccountCache(self.store, cached, self.snapshots, interval=interval)
+        self.service = CommandService(
+            self.store, cache, consumer, desk, self._ring, lambda some: self.kept.append([*some])
+        )
 
     def _ring(self) -> None:
         self.rings += 1
