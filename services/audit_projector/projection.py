@@ -60,6 +60,7 @@ class AuditProjection:
     version = 1
     ddl = _DDL
     parks = False
+    evidence = True
     gather_s = 0.05
 
     async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:

@@ -190,14 +190,14 @@ async def event_store_pool(settings: Settings, application: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def database_pool(dsn: str, application: str) -> AsyncIterator[asyncpg.Pool]:
-    """Open a pool, and close it within a bounded time.
+async def database_pool(dsn: str, application: str, size: int = 4) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool of up to `size` connections, and close it within a bounded time.
 
     Raises:
         StoreUnavailable: the database does not answer, or refuses the login.
     """
     try:
-        pool = await open_pool(dsn, application=application)
+        pool = await open_pool(dsn, application=application, size=size)
     except FAILURES as error:
         message = f"PostgreSQL: {error or type(error).__name__}"
         raise StoreUnavailable(message) from error

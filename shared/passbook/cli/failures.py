@@ -71,12 +71,13 @@ def _code(error: Exception) -> int:
     from passbook.eventstore.errors import AccountNotFound, ConcurrencyError, StoreUnavailable
     from passbook.messaging.consumer import ConsumerLost
     from passbook.messaging.producer import PublishFailed
+    from passbook.projection.errors import AnotherRebuild, NothingKept
 
     codes: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
         ((MalformedValue,), EXIT_USAGE),
         ((AccountError,), EXIT_REJECTED),
-        ((AccountNotFound,), EXIT_NOT_FOUND),
-        ((ConcurrencyError,), EXIT_CONFLICT),
+        ((AccountNotFound, NothingKept), EXIT_NOT_FOUND),
+        ((ConcurrencyError, AnotherRebuild), EXIT_CONFLICT),
         ((StoreUnavailable, ConsumerLost, PublishFailed, KafkaError), EXIT_UNAVAILABLE),
         ((ClientError,), EXIT_UNAVAILABLE),
         ((asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError), EXIT_UNAVAILABLE),

@@ -1,4 +1,4 @@
-"""`passbook projection list`: how far the read models are."""
+"""`passbook projection`: `list` says how far the read models are."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,6 +17,8 @@ _APPLICATION: Final = "passbook-cli"
 
 app = App(name="projection", help="Positions and lag of the read models.")
 app.command(parked)
+app.command("passbook.cli.rebuild:rebuild", name="rebuild")
+app.command("passbook.cli.rebuild:verify", name="verify")
 
 
 @app.command(name="list")
