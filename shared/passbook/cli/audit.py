@@ -1,7 +1,6 @@
 """`passbook audit`: the evidence, and whether it holds."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,7 +8,6 @@ from uuid import UUID
 
 from cyclopts import App, Parameter
 from rich.console import Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +16,8 @@ from passbook.cli.checkpoint_files import Checkpoints
 from passbook.cli.connect import connect
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK
 from passbook.cli.options import DEFAULTS, Options
-from passbook.cli.output import emit, err
+from passbook.cli.output import emit
+from passbook.cli.progress import counted
 from passbook.eventstore.errors import AccountNotFound
 from passbook.messaging.cloudevents import format_time
 from passbook.service import database_pool
@@ -86,7 +85,7 @@ async def verify(
     ):
         signed = checkpoint_files.load(checkpoint, options, await environment(events), trusted)
         heads = [one.checkpoint for one in signed.used.values()]
-        with _progress() as on_progress:
+        with counted("verifying", "entries") as on_progress:
             found = await verify_log(entries, events, on_progress, heads)
     differences = [asdict(difference) for difference in found.differences]
     ok = found.ok and not signed.wrong
@@ -101,25 +100,6 @@ async def verify(
     }
     emit(document, options, lambda: _verdict(found, signed))
     return EXIT_OK if ok else EXIT_FAILED
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar on stderr, for people only."""
-    console = err()
-    bar = Progress(
-        TextColumn("verifying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed:,.0f} entries/s"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("entries", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _trail(entries: Sequence[AuditEntry]) -> RenderableType:

@@ -1,6 +1,8 @@
-"""Progress for people who watch: a line on stderr for every step that is done."""
+"""Progress for people who watch: a line on stderr for every step that is done, or a bar."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.text import Text
 
@@ -25,3 +27,33 @@ class Steps:
     def remark(self, text: str) -> None:
         """Say something that is no step."""
         self._console.print(Text(text, style="dim"))
+
+
+@contextmanager
+def counted(doing: str, units: str) -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar with its rate and the time that is left, for people only; what is given is told
+    how many units are done, of how many.
+    """
+    # Only who counts needs it, and it takes a while to load.
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = err()
+    bar = Progress(
+        TextColumn(doing),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:,.0f} " + f"{units}/s"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

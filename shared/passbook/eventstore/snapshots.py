@@ -69,6 +69,15 @@ class Snapshot(NamedTuple):
         account.version = self.version
         return account
 
+    @property
+    def flaw(self) -> str:
+        """The reason for which `restore` refuses; "" when it does not."""
+        try:
+            self.restore()
+        except SnapshotInvalid as error:
+            return error.reason
+        return ""
+
 
 class SnapshotStore(Protocol):
     """Where snapshots are kept. `PostgresSnapshotStore` and `InMemorySnapshotStore` are two."""
@@ -151,7 +160,7 @@ def usable(found: Iterable[tuple[Snapshot, bool]]) -> dict[UUID, Snapshot]:
     """
     good = {}
     for snapshot, is_recorded in found:
-        reason = _flaw(snapshot) or ("" if is_recorded else "unrecorded")
+        reason = snapshot.flaw or ("" if is_recorded else "unrecorded")
         if not reason:
             good[snapshot.stream_id] = snapshot
             continue
@@ -196,14 +205,6 @@ def is_due(before: int, after: int, interval: int = INTERVAL) -> bool:
 def _failed(error: EventStoreError, snapshots: int) -> None:
     SNAPSHOTS_FAILED.inc()
     log.warning("snapshot.failed", error=str(error), snapshots=snapshots)
-
-
-def _flaw(snapshot: Snapshot) -> str:
-    try:
-        snapshot.restore()
-    except SnapshotInvalid as error:
-        return error.reason
-    return ""
 
 
 def _hash(stream_id: UUID, version: int, fold_version: int, state: Any) -> bytes:
