@@ -163,3 +163,8 @@ class BalanceProjection:
     async def forget(self, connection: asyncpg.Connection, account_id: UUID) -> None:
         """See `ParkingProjection.forget`."""
         await connection.execute(_FORGET, account_id)
+
+
+def inline() -> BalanceProjection:
+    """Return the form that runs inside the appends: see `passbook.projection.inline`."""
+    return BalanceProjection("inline_balance", "inline_balances", "passbook_command_service")
