@@ -87,3 +87,55 @@ def latency(*, rate: _Positive = 200, seconds: _Positive = 30, options: Options 
     report = uvloop.run(measure_latency(rate, seconds))
     emit(report, options, lambda: latency_table(report))
     return EXIT_OK
+
+
+@app.command
+def load(*, events: _Positive = 10_000, rounds: _Positive = 20, options: Options = DEFAULTS) -> int:
+    """Load an account with a long history, through a snapshot and without one.
+
+    Both through the repositories, on a real PostgreSQL, in turn. The snapshot is as old as it gets:
+    99 events came after it. Fails unless both give the same account.
+
+    Parameters
+    ----------
+    events
+        How many events the account has.
+    rounds
+        How often it is loaded each way; the median counts.
+    """
+    from passbook.cli.bench.load import load_table, measure_load
+
+    report = uvloop.run(measure_load(events, rounds))
+    emit(report, options, lambda: load_table(report))
+    return EXIT_OK if report["same_account"] else EXIT_FAILED
+
+
+@app.command
+def rebuild(
+    name: str = "balance",
+    /,
+    *,
+    events: _Positive = 300_000,
+    accounts: _Positive = 20_000,
+    options: Options = DEFAULTS,
+) -> int:
+    """Write a log, and build a read model anew from it.
+
+    Reading, folding, writing and comparing: what `projection rebuild` does. `held_ms` is how long
+    the swap keeps the live projector waiting.
+
+    Parameters
+    ----------
+    name
+        The read model: balance or audit.
+    events
+        How many events the log has.
+    accounts
+        How many accounts they are about.
+    """
+    from passbook.cli.bench.rebuild import measure_rebuild
+    from passbook.cli.bench.report import rebuild_table
+
+    report = uvloop.run(measure_rebuild(name, events, accounts))
+    emit(report, options, lambda: rebuild_table(report))
+    return EXIT_OK if report["ok"] else EXIT_FAILED
