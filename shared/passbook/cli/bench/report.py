@@ -52,3 +52,16 @@ def latency_table(report: dict[str, Any]) -> Table:
     for name, figure in report["ratio"].items():
         table.add_row(f"ratio: {name.replace('_', ' ')}", f"{figure:g}")
     return table
+
+
+def rebuild_table(report: dict[str, Any]) -> Table:
+    """Return what a person wants to know of a rebuild."""
+    table = Table(title=f"{report['events']:,} events of {report['accounts']:,} accounts")
+    table.add_column("measure")
+    table.add_column("figure", justify="right")
+    table.add_row("events folded", f"{report['events_per_s']:,}/s")
+    table.add_row("from beginning to end", f"{report['seconds']:.2f} s")
+    table.add_row("the live projector waited", f"{report['held_ms']:.0f} ms")
+    table.add_row("memory, at most", f"{report['rss_mb']:.0f} MB")
+    table.add_row("every row as it was", "yes" if report["ok"] else "no")
+    return table
