@@ -9,7 +9,7 @@ from passbook.domain.events import AccountEvent, AccountOpened, MoneyDeposited, 
 from passbook.domain.slots import SLOT_COUNT, slot_of
 from passbook.eventstore.ids import batch_stamp
 from passbook.eventstore.postgres import PostgresEventStore
-from passbook.eventstore.store import new_event
+from passbook.eventstore.store import NewEvent, new_event
 
 _BATCH: Final = 2_000
 _OPENING: Final = Decimal("500.00")
@@ -35,15 +35,15 @@ async def write_log(store: PostgresEventStore, events: int, accounts: int) -> No
     heads = dict.fromkeys(range(SLOT_COUNT), 0)
     for first in range(0, events, _BATCH):
         stamp = batch_stamp()
-        batch = []
+        batch: list[NewEvent] = []
         for number in range(first, min(first + _BATCH, events)):
             slot, account_id = owners[number % accounts]
             event = _event(account_id, number // accounts + 1, *stamp())
             metadata = f'{{"command_id": "{uuid4()}", "actor": "passbook bench"}}'
             batch.append(new_event(slot, account_id, event, metadata))
-        await store.append_batch({event.slot: heads[event.slot] for event in batch}, batch, [])
-        for event in batch:
-            heads[event.slot] += 1
+        await store.append_batch({row.slot: heads[row.slot] for row in batch}, batch, [])
+        for row in batch:
+            heads[row.slot] += 1
 
 
 def _event(account_id: UUID, version: int, event_id: UUID, now: datetime) -> AccountEvent:
