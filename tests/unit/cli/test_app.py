@@ -41,11 +41,15 @@ VERBS: Final = (
     ("projection",),
     ("projection", "list"),
     ("projection", "parked"),
+    ("dlq",),
+    ("dlq", "list"),
+    ("dlq", "show"),
+    ("dlq", "replay"),
     ("bench",),
     ("bench", "throughput"),
     ("bench", "latency"),
 )
-GROUPS: Final = {"", "topics", "account", "events", "audit", "projection", "bench"}
+GROUPS: Final = {"", "topics", "account", "events", "audit", "projection", "dlq", "bench"}
 
 
 @pytest.fixture(autouse=True)
