@@ -1,10 +1,16 @@
 """Stores and pools of this folder."""
 
+from collections.abc import Callable
+
 import asyncpg
 import pytest
 
 from passbook.eventstore.postgres import PostgresEventStore
-from tests.support.databases import Connect, OpenPool
+from passbook.projection.protocol import Projection
+from passbook.projection.rebuild import Rebuilding
+from tests.support.databases import Connect, Database, OpenPool
+
+MakeRebuilding = Callable[[Projection], Rebuilding]
 
 
 @pytest.fixture
@@ -29,3 +35,17 @@ async def audit_pool(pools: OpenPool) -> asyncpg.Pool:
 async def reader(connect: Connect) -> asyncpg.Connection:
     """Give a connection that may read everything."""
     return await connect("passbook_reader")
+
+
+@pytest.fixture
+async def owner(pools: OpenPool) -> asyncpg.Pool:
+    """Give connections of the login that owns the read models."""
+    return await pools(size=8)
+
+
+@pytest.fixture
+def rebuilding(
+    store: PostgresEventStore, owner: asyncpg.Pool, database: Database
+) -> MakeRebuilding:
+    """Give a function that returns what rebuilds a projection."""
+    return lambda projection: Rebuilding(projection, owner, store, database.environment_id)
