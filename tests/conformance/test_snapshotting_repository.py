@@ -1,12 +1,16 @@
 """The repository with snapshots over both stores: it answers like the plain one, in fewer events."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from passbook.domain.account import BankAccount
+from passbook.domain.commands import Command
 from passbook.domain.events import AccountEvent
 from passbook.eventstore.errors import AccountNotFound, ConcurrencyError, StoreUnavailable
 from passbook.eventstore.memory import InMemoryEventStore
@@ -16,6 +20,7 @@ from passbook.eventstore.store import EventStore
 from passbook.telemetry import SNAPSHOTS_FAILED
 from tests.conformance.test_snapshots import postgres_snapshots, snapshots
 from tests.support.accounts import busy
+from tests.unit.domain.any_history import HISTORIES_OF_OPEN_ACCOUNTS, play
 
 __all__ = ["postgres_snapshots", "snapshots"]
 
@@ -140,3 +145,29 @@ async def test_snapshots_that_fail_fail_nobody(store: EventStore) -> None:
 def test_an_interval_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="every 0 versions"):
         SnapshottingAccountRepository(InMemoryEventStore(), InMemorySnapshotStore(), interval=0)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(HISTORIES_OF_OPEN_ACCOUNTS, st.integers(1, 7), st.integers(1, 5))
+async def test_any_history_is_loaded_as_its_full_replay(
+    store: EventStore,
+    snapshots: SnapshotStore,
+    commands: list[Command],
+    interval: int,
+    at_once: int,
+) -> None:
+    """Saved in portions of any size, with a snapshot as often as you like."""
+    repository = SnapshottingAccountRepository(store, snapshots, interval)
+    _, events = play(commands)
+    account_id = uuid4()
+    account = BankAccount(account_id)
+    for start in range(0, len(events), at_once):
+        for event in events[start : start + at_once]:
+            account._happen(replace(event, account_id=account_id, event_id=uuid4()))
+        await repository.save(account)
+        assert _state(await repository.get(account_id)) == _state(account)
+    if events:
+        plain = await AccountRepository(store).get(account_id)
+        assert _state(plain) == _state(account)
+        taken = [one.version for one in (await snapshots.load([account_id])).values()]
+        assert taken == [] if account.version < interval else taken[0] > account.version - interval
