@@ -10,6 +10,7 @@ from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
 from passbook.messaging.consumer import Consumer
 from passbook.messaging.producer import Producer
+from passbook.projection.inline import inline_hook
 from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
 from services.command_service.answers import AnswerDesk
 from services.command_service.engine import CommandService
@@ -40,7 +41,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
         alongside(doorbell.run()),
         SnapshotWriter(PostgresSnapshotStore(pool)) as writer,
     ):
-        store = PostgresEventStore(pool)
+        store = PostgresEventStore(pool, inline=await inline_hook(pool, settings.inline))
         desk = AnswerDesk(consumer, producer, topics)
         cache = AccountCache(store, CACHED_ACCOUNTS, PostgresSnapshotStore(pool))
         service = CommandService(store, cache, consumer, desk, doorbell.ring, writer.offer)

@@ -31,11 +31,16 @@ class Settings(BaseSettings):
     """How long a silent member of a consumer group keeps its partitions. A crashed one's are idle
     for that long; a member that is only slow loses its partitions, which costs repeated work."""
     data_dir: Path = Path(".passbook")
+    archive_dir: Path | None = None
+    """Where the archived part of the log is; `archive` in the data directory by default."""
     cache_dir: Path | None = None
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, lt=65536)] = 0
+    inline_projections: Annotated[str, Field(pattern=r"^([a-z_]+(,[a-z_]+)*)?$")] = ""
+    """Which read models appends keep in their own transaction, by name, with commas: `balance`.
+    `passbook migrate` installs them; the command service appends with them."""
     allow_unsafe_durability: bool = False
     """Let services run on a PostgreSQL whose settings can lose commits. For tests only."""
 
@@ -56,6 +61,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def archive(self) -> Path:
+        """The directory of the archive."""
+        return self.archive_dir or self.data_dir / "archive"
+
+    @property
     def event_store(self) -> str:
         """The DSN of the event store."""
         return _required(self.event_store_dsn, "PASSBOOK_EVENT_STORE_DSN")
@@ -72,6 +82,11 @@ class Settings(BaseSettings):
             message = "PASSBOOK_KAFKA_BOOTSTRAP is not set"
             raise MissingSetting(message)
         return self.kafka_bootstrap
+
+    @property
+    def inline(self) -> list[str]:
+        """The names in `inline_projections`."""
+        return self.inline_projections.split(",") if self.inline_projections else []
 
     @property
     def topics(self) -> Topics:

@@ -6,10 +6,11 @@ from typing import Final
 from cyclopts import App
 from rich.table import Table
 
-from passbook.cli.connect import connect
+from passbook.cli.connect import admin_dsn, connect
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.cli.parked import parked
+from passbook.projection.inline import inline_projections, remove_inline
 from passbook.projection.lag import ProjectionLag, projection_lags
 from passbook.service import database_pool
 
@@ -31,6 +32,26 @@ async def list_(*, options: Options = DEFAULTS) -> None:
     ):
         lags = await projection_lags(rows, events)
     emit([lag.to_dict() for lag in lags], options, lambda: lag_table(lags))
+
+
+@app.command(name="remove-inline")
+async def remove_inline_(name: str, /, *, options: Options = DEFAULTS) -> None:
+    """Drop a read model that appends keep themselves: they go without it from then on.
+
+    Take it out of PASSBOOK_INLINE_PROJECTIONS and start the command services anew.
+
+    Parameters
+    ----------
+    name
+        As in PASSBOOK_INLINE_PROJECTIONS.
+    """
+    (projection,) = inline_projections([name])
+    async with (
+        database_pool(admin_dsn(options), _APPLICATION) as pool,
+        pool.acquire() as connection,
+    ):
+        await remove_inline(connection, projection)
+    emit({"removed": projection.name}, options, lambda: f"removed: {projection.name}")
 
 
 def lag_table(lags: Sequence[ProjectionLag]) -> Table:

@@ -12,9 +12,11 @@ from passbook.cli.failures import EXIT_FAILED, EXIT_OK, CommandFailed
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.config import Settings
+from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import event_store_migrations
 from passbook.messaging.topics import TopicSpec, apply_topics, missing_topics
 from passbook.migrations import Migration, apply_migrations, pending_migrations
+from passbook.projection.inline import inline_projections, install_inline
 from passbook.projection.protocol import projection_migrations
 from passbook.service import database_pool, kafka_admin
 from services.audit_projector.projection import AuditProjection
@@ -68,7 +70,9 @@ async def apply(*, check: Check = False, options: Options = DEFAULTS) -> int:
 async def apply_schema(event_store: str, read_model: str) -> list[Migration]:
     """Apply what is pending, and return it. Both are DSNs of logins that own their schema.
 
-    Nothing is written when nothing is pending, so that any login will do then.
+    Projections that the settings call inline are brought up to date and guarded: appends without
+    them are refused from then on. Nothing is written when nothing is pending, so that any login
+    will do then.
 
     Raises:
         MigrationError, StoreUnavailable: see `apply_migrations` and `database_pool`.
@@ -79,6 +83,9 @@ async def apply_schema(event_store: str, read_model: str) -> list[Migration]:
         async with database_pool(dsn, _APPLICATION) as pool, pool.acquire() as connection:
             if await pending_migrations(connection, scripts):
                 applied += await _apply(connection, scripts)
+    for projection in inline_projections(Settings().inline):
+        async with database_pool(event_store, _APPLICATION) as pool, pool.acquire() as connection:
+            await install_inline(connection, PostgresEventStore(pool), projection)
     return applied
 
 
@@ -106,8 +113,12 @@ async def missing(settings: Settings) -> list[TopicSpec]:
 
 
 def _scripts(event_store: str, read_model: str) -> list[tuple[str, list[Migration]]]:
+    inline = inline_projections(Settings().inline)
     return [
-        (event_store, event_store_migrations()),
+        (
+            event_store,
+            event_store_migrations() + (projection_migrations(*inline) if inline else []),
+        ),
         (read_model, projection_migrations(BalanceProjection(), AuditProjection())),
     ]
 

@@ -14,10 +14,11 @@ from typing import Final
 import asyncpg
 
 from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
-from passbook.eventstore.errors import EventStoreError, StoreMismatch
+from passbook.eventstore.errors import EventStoreError, StoreMismatch, StoreUnavailable
+from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.preflight import check_migrated
 from passbook.eventstore.store import EventStore, RecordedEvent
-from passbook.migrations import apply_migrations
+from passbook.migrations import apply_migrations, pending_migrations
 from passbook.projection.parking import MISFITS
 from passbook.projection.positions import Fenced, Positions
 from passbook.projection.protocol import Projection, ProjectionStopped, projection_migrations
@@ -25,6 +26,7 @@ from passbook.projection.recorded import from_recorded
 
 _PORTION: Final = 200
 """Events of each slot that are folded in one transaction while a projection is installed."""
+_CHECK_TIMEOUT_S: Final = 10.0
 _LOCK_OUT: Final = "LOCK TABLE eventstore.slots IN SHARE ROW EXCLUSIVE MODE"
 _BOUNDED: Final = "SET LOCAL lock_timeout = '10s'"
 _GUARDED: Final = """
@@ -91,6 +93,25 @@ class InlineProjections:
                 raise InlineRefused(name, str(error)) from error
 
 
+async def inline_hook(pool: asyncpg.Pool, names: Sequence[str]) -> InlineProjections | None:
+    """Return what a store has to be given for the inline projections of these names; None without
+    any.
+
+    Raises:
+        StoreMismatch: one does not exist, or is not installed: run `passbook migrate`.
+        StoreUnavailable: the database does not answer.
+    """
+    if not names:
+        return None
+    hook = InlineProjections(*inline_projections(names))
+    try:
+        async with lent(pool, _CHECK_TIMEOUT_S) as connection:
+            await hook.check(connection)
+    except FAILURES as error:
+        raise StoreUnavailable(str(error) or type(error).__name__) from error
+    return hook
+
+
 async def install_inline(
     connection: asyncpg.Connection, store: EventStore, projection: Projection
 ) -> int:
@@ -103,7 +124,9 @@ async def install_inline(
     Raises:
         InlineRefused: the events of the log do not fit; nothing is appended differently yet.
     """
-    await apply_migrations(connection, projection_migrations(projection))
+    scripts = projection_migrations(projection)
+    if await pending_migrations(connection, scripts):
+        await apply_migrations(connection, scripts)
     if await connection.fetchval(_GUARDED, _guard(projection)):
         return 0
     folding = _Folding(connection, store, projection)

@@ -202,7 +202,7 @@ async def test_installing_folds_the_log_first_while_others_append(
 
     async def write(slot: int) -> None:
         nonlocal ended
-        while True:
+        for _ in range(5_000):
             try:
                 await AccountRepository(plain).save(opened(next(account_ids(slot))))
             except StoreMismatch:
@@ -239,7 +239,7 @@ async def test_rows_that_were_replaced_fence_the_next_append_only(
 
 
 async def test_the_hook_gets_events_as_they_are_read_back(pools: OpenPool) -> None:
-    recorded = []
+    recorded: list[object] = []
 
     async def hook(_connection: asyncpg.Connection, events: Sequence[object]) -> None:
         recorded.extend(events)

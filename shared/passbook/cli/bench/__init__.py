@@ -139,3 +139,19 @@ def rebuild(
     report = uvloop.run(measure_rebuild(name, events, accounts))
     emit(report, options, lambda: rebuild_table(report))
     return EXIT_OK if report["ok"] else EXIT_FAILED
+
+
+@app.command
+def inline(*, seconds: _Positive = 12, options: Options = DEFAULTS) -> int:
+    """Append with and without inline balances, and compare: in batches of 1, 50 and 500 events.
+
+    Parameters
+    ----------
+    seconds
+        For how long, about.
+    """
+    from passbook.cli.bench.inline import inline_table, measure_inline
+
+    report = uvloop.run(measure_inline(seconds))
+    emit(report, options, lambda: inline_table(report))
+    return EXIT_OK if report["rows_right"] else EXIT_FAILED

@@ -38,7 +38,7 @@ async def write_log(store: PostgresEventStore, events: int, accounts: int) -> No
         batch: list[NewEvent] = []
         for number in range(first, min(first + _BATCH, events)):
             slot, account_id = owners[number % accounts]
-            event = _event(account_id, number // accounts + 1, *stamp())
+            event = movement(account_id, number // accounts + 1, *stamp())
             metadata = f'{{"command_id": "{uuid4()}", "actor": "passbook bench"}}'
             batch.append(new_event(slot, account_id, event, metadata))
         await store.append_batch({row.slot: heads[row.slot] for row in batch}, batch, [])
@@ -46,7 +46,8 @@ async def write_log(store: PostgresEventStore, events: int, accounts: int) -> No
             heads[row.slot] += 1
 
 
-def _event(account_id: UUID, version: int, event_id: UUID, now: datetime) -> AccountEvent:
+def movement(account_id: UUID, version: int, event_id: UUID, now: datetime) -> AccountEvent:
+    """Return the event of a version: opened first, then deposits and withdrawals in turn."""
     stamp: _Stamp = {"event_id": event_id, "occurred_at": now, "version": version}
     if version == 1:
         return AccountOpened(account_id, "Ada Lovelace", _OPENING, **stamp)
