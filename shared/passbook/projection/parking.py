@@ -76,10 +76,14 @@ class Parking:
         history: Sequence[PublishedEvent],
         reason: str,
     ) -> None:
+        # Others may have parked or healed some in other slots: the limit is the projection's.
+        self._accounts = await self._positions.parked(connection)
         if len(self._accounts) >= _MOST_PARKED:
             message = (
                 f"{len(self._accounts)} accounts are parked already and {account_id} does not fit "
-                f"either ({reason}): this is no single account's problem; rebuild the projection"
+                f"either ({reason}): this is no single account's problem; mend the cause and take them "
+                f"back with `passbook projection parked {self._projection.name} --retry`, or rebuild "
+                "the projection"
             )
             raise ProjectionStopped(message)
         log.error(
