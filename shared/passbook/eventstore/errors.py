@@ -9,6 +9,10 @@ Exception
 │   │                            look its command ids up before anything else
 │   ├── StoreMismatch            the database is not the one, or not in the state, we can use
 │   ├── SnapshotInvalid          another fold made it, or it was changed: replay the account
+│   ├── LogIncomplete            events that there must be are in neither table nor archive: stop
+│   │   └── ArchiveUnreadable    a file of the archive is missing or was changed: bring it back
+│   ├── ArchiveRefused           archiving or restoring must not be done now; nothing was removed
+│   │   └── AnotherArchiving     one is under way: wait for its end
 │   └── BrokenInvariant          the store refused what must not happen: a bug, so stop
 ├── KeyError
 │   └── AccountNotFound          the repository has no events for this account
@@ -17,7 +21,10 @@ Exception
 """
 
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
+
+_BRING_BACK: Final = "bring the file back from a copy, and see `passbook archive verify`"
 
 
 class EventStoreError(Exception):
@@ -69,6 +76,29 @@ class SnapshotInvalid(EventStoreError):
         self.stream_id = stream_id
         self.version = version
         self.reason = reason
+
+
+class LogIncomplete(EventStoreError):
+    """Events that there must be cannot be found. `str(error)` names the first one: never answer
+    with what is left.
+    """
+
+
+class ArchiveUnreadable(LogIncomplete):
+    """A file of the archive is missing, was changed, or cannot be read here, for this reason."""
+
+    def __init__(self, file: str, reason: str, remedy: str = _BRING_BACK) -> None:
+        super().__init__(f"{file} {reason}: {remedy}")
+        self.file = file
+        self.reason = reason
+
+
+class ArchiveRefused(EventStoreError):
+    """Archiving or restoring must not be done now; the message says why. Nothing was removed."""
+
+
+class AnotherArchiving(ArchiveRefused):
+    """Another process is archiving or restoring."""
 
 
 class AccountNotFound(KeyError):

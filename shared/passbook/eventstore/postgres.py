@@ -11,6 +11,8 @@ import asyncpg
 
 from passbook.domain.events import AccountEvent
 from passbook.domain.slots import slot_of
+from passbook.eventstore.archive.files import Archive
+from passbook.eventstore.archive.through import ReadThrough
 from passbook.eventstore.errors import (
     BrokenInvariant,
     ConcurrencyError,
@@ -77,12 +79,18 @@ _OUTCOMES: Final = """
 SELECT command_id, request_hash, stream_id, version, event_ids, error_code, error_message, decided_at
   FROM eventstore.commands WHERE command_id = ANY ($1)
 """
+# What is archived of a stream begins with its first version.
 _FIRST_STREAMS: Final = """
-SELECT stream_id FROM eventstore.events WHERE version = 1 ORDER BY stream_id LIMIT $1
+(SELECT stream_id FROM eventstore.events WHERE version = 1 ORDER BY stream_id LIMIT $1)
+ UNION ALL (SELECT stream_id FROM eventstore.archived_streams ORDER BY stream_id LIMIT $1)
+ ORDER BY stream_id LIMIT $1
 """
 _NEXT_STREAMS: Final = """
-SELECT stream_id FROM eventstore.events
- WHERE version = 1 AND stream_id > $2 ORDER BY stream_id LIMIT $1
+(SELECT stream_id FROM eventstore.events
+  WHERE version = 1 AND stream_id > $2 ORDER BY stream_id LIMIT $1)
+ UNION ALL (SELECT stream_id FROM eventstore.archived_streams
+             WHERE stream_id > $2 ORDER BY stream_id LIMIT $1)
+ ORDER BY stream_id LIMIT $1
 """
 _UNSETTLED: Final = """
 SELECT slot FROM eventstore.slots WHERE slot = ANY ($1) AND last_recorded_at <= $2 ORDER BY slot
@@ -99,10 +107,18 @@ class PostgresEventStore:
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, *, timeout_s: float = 30.0, inline: InlineHook | None = None
+        self,
+        pool: asyncpg.Pool,
+        archive: Archive | None = None,
+        *,
+        timeout_s: float = 30.0,
+        inline: InlineHook | None = None,
     ) -> None:
-        """Use `pool`, which stays the caller's to close, and call `inline` in every append."""
+        """Use `pool`, which stays the caller's to close, and call `inline` in every append. Reads
+        that meet archived events go to `archive`, and raise `ArchiveUnreadable` without one.
+        """
         self._pool = pool
+        self._through = ReadThrough(self._fetch, archive)
         self._inline = inline
         self._timeout_s = timeout_s
 
@@ -164,12 +180,13 @@ class PostgresEventStore:
 
     async def load(self, stream_id: UUID, after_version: int = 0) -> list[AccountEvent]:
         """See `EventStore.load`."""
-        rows = await self._fetch(_STREAM, stream_id, after_version)
-        return [event.decode() for event in rows]
+        after = {stream_id: after_version}
+        events = await self._through.streams(after, None, _STREAM, stream_id, after_version)
+        return [event.decode() for event in events]
 
     async def history(self, stream_id: UUID) -> list[RecordedEvent]:
         """See `EventStore.history`."""
-        return await self._fetch(_STREAM, stream_id, 0)
+        return await self._through.streams({stream_id: 0}, None, _STREAM, stream_id, 0)
 
     async def heads(self) -> dict[int, int]:
         """See `EventStore.heads`."""
@@ -183,11 +200,12 @@ class PostgresEventStore:
 
     async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
         """See `EventStore.read_slot`."""
-        return await self._fetch(_SLOT, slot, after, limit)
+        return await self._through.log({slot: after}, limit, _SLOT, slot, after, limit)
 
     async def read_log(self, after: Mapping[int, int], limit: int) -> list[RecordedEvent]:
         """See `EventStore.read_log`."""
-        return await self._fetch(_LOG, tuple(after), tuple(after.values()), limit)
+        places = (tuple(after), tuple(after.values()))
+        return await self._through.log(after, limit, _LOG, *places, limit)
 
     async def read_streams(
         self,
@@ -198,9 +216,9 @@ class PostgresEventStore:
         """See `EventStore.read_streams`."""
         limits = [up_to.get(slot, 0) for slot in range(64)]
         versions = after or {}
-        # Each stream once, in a fixed order.
-        wanted = sorted(set(stream_ids))
-        return await self._fetch(_STREAMS, wanted, limits, [versions.get(one, 0) for one in wanted])
+        wanted = {one: versions.get(one, 0) for one in sorted(set(stream_ids))}
+        places = (tuple(wanted), limits, tuple(wanted.values()))
+        return await self._through.streams(wanted, up_to, _STREAMS, *places)
 
     async def streams(self, after: UUID | None, limit: int) -> list[UUID]:
         """See `EventStore.streams`."""
@@ -229,9 +247,10 @@ class PostgresEventStore:
         async with self._connection() as connection:
             await connection.execute(query, *arguments)
 
-    async def _fetch(self, query: str, *arguments: object) -> list[RecordedEvent]:
+    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self._connection() as connection:
-            return [RecordedEvent._make(row) for row in await connection.fetch(query, *arguments)]
+            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+            return rows
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:

@@ -15,11 +15,11 @@ from tests.support.ledger import Ledger, running
 from tests.support.until import until
 
 _FORGET: Final = """
-ALTER TABLE eventstore.events DISABLE TRIGGER events_are_append_only;
+ALTER TABLE eventstore.events DISABLE TRIGGER USER;
 CREATE TABLE public.backup AS SELECT * FROM eventstore.events WHERE slot = 5 AND slot_seq > 1;
 DELETE FROM eventstore.events WHERE slot = 5 AND slot_seq > 1;
 UPDATE eventstore.slots SET head = 1 WHERE slot = 5;
-ALTER TABLE eventstore.events ENABLE TRIGGER events_are_append_only;
+ALTER TABLE eventstore.events ENABLE TRIGGER USER;
 """
 _REMEMBER: Final = """
 INSERT INTO eventstore.events SELECT * FROM public.backup;
