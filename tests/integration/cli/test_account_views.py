@@ -102,7 +102,7 @@ async def test_history_tells_every_event_as_it_is_stored(
     last = history[-1]
     assert set(last) == {
         *("slot", "slot_seq", "version", "event_type", "event_id", "schema_version", "data"),
-        *("occurred_at", "recorded_at", "command_id", "actor"),
+        *("occurred_at", "recorded_at", "command_id", "actor", "read_as"),
     }
     assert last["data"] == {
         "account_id": str(account.id),
