@@ -1,13 +1,12 @@
 """`passbook projection rebuild` and `verify`: a read model from the log, beside the live one."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Final
 
 import asyncpg
 import uvloop
 from cyclopts import Parameter
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from passbook.cli.connect import connect, read_model_owner
@@ -21,6 +20,7 @@ from passbook.cli.failures import (
 )
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit, err
+from passbook.cli.progress import counted
 from passbook.cli.rebuild_report import document, swap_verdict, verdict
 from passbook.config import Settings
 from passbook.embedded.signals import run_until_signalled
@@ -153,29 +153,10 @@ async def _with(
 ) -> Rebuilt:
     projection = _PROJECTIONS.get(name)
     if projection is None:
-        message = f"there is no read model {name}: see `passbook projection list`"
+        message = f"{name} cannot be rebuilt: the read models are {', '.join(_PROJECTIONS)}"
         raise NotFound(message)
-    with _progress() as on_progress:
+    with counted("folding the log", "events") as on_progress:
         async with rebuilding(
             projection, connect(options), read_model_owner(options), on_progress
         ) as one:
             return await run(one)
-
-
-@contextmanager
-def _progress() -> Iterator[OnProgress]:
-    """Draw a bar on stderr, for people only."""
-    console = err()
-    bar = Progress(
-        TextColumn("folding the log"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed:,.0f} events/s"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("events", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
