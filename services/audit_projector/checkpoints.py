@@ -10,13 +10,13 @@ Kinds of checkpoints that prove nothing:
 
     unreadable           it is no checkpoint, or of a format this code does not know
     bad_signature        it was altered, or signed with another key than it names
-    wrong_key            it names another key than the one that is trusted
+    wrong_key            it names another key than those that are trusted
     foreign_environment  it is about another event store
     link_missing         the checkpoint before it is not among those of its directory
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -117,15 +117,17 @@ def read(document: bytes) -> SignedCheckpoint:
     return SignedCheckpoint(checkpoint, public_key, hashlib.sha256(_canonical(members)).hexdigest())
 
 
-def check_trusted(signed: SignedCheckpoint, environment_id: UUID, trusted: bytes | None) -> None:
-    """Return if a checkpoint is about this event store, and from the trusted key if there is one.
+def check_trusted(
+    signed: SignedCheckpoint, environment_id: UUID, trusted: Collection[bytes] = ()
+) -> None:
+    """Return if a checkpoint is about this event store, and from a trusted key if there are any.
 
     Raises:
         BadCheckpoint: `foreign_environment`, `wrong_key`.
     """
-    if trusted is not None and signed.public_key != trusted:
-        detail = f"signed by {signed.public_key.hex()}, trusted is {trusted.hex()}"
-        raise BadCheckpoint("wrong_key", detail)
+    if trusted and signed.public_key not in trusted:
+        keys = " and ".join(sorted(key.hex() for key in trusted))
+        raise BadCheckpoint("wrong_key", f"signed by {signed.public_key.hex()}, trusted is {keys}")
     found = signed.checkpoint.environment_id
     if found != environment_id:
         detail = f"it is about event store {found}, this one is {environment_id}"

@@ -56,16 +56,18 @@ async def verify(
             consume_multiple=True,
             negative="",
             show_default=False,
-            help="Signed checkpoints to hold the log against; by default those in `checkpoints` of "
-            "the data directory.",
+            help="Signed checkpoints to hold the log against, files or directories; by default "
+            "`checkpoints` of the data directory.",
         ),
     ] = None,
     public_key: Annotated[
-        Path | None,
+        list[Path] | None,
         Parameter(
+            consume_multiple=True,
+            negative="",
             show_default=False,
-            help="The key that must have signed them (PEM); by default the one they name, which a "
-            "forger would name, too.",
+            help="Keys of which one must have signed each (PEM); by default those they name, which "
+            "a forger would name, too.",
         ),
     ] = None,
     options: Options = DEFAULTS,
@@ -76,7 +78,7 @@ async def verify(
     Compared is what the audit projection has reached; newer events are counted.
     """
     settings = connect(options)
-    trusted = None if public_key is None else read_public_key(public_key)
+    trusted = frozenset(read_public_key(file) for file in public_key or ())
     async with (
         database_pool(settings.read_model, _APPLICATION) as audit,
         database_pool(settings.event_store, _APPLICATION) as store,
@@ -143,7 +145,7 @@ def _verdict(found: Verification, signed: Checkpoints) -> RenderableType:
     lines += [Text(f"  {one.file}  {one.kind}: {one.detail}", style="red") for one in signed.wrong]
     if found.newer:
         lines.append(Text(f"{found.newer:,} newer events are not in the audit log yet", "yellow"))
-    if signed.used and signed.trusted is None:
+    if signed.used and not signed.trusted:
         keys = ", ".join(sorted({one.public_key.hex() for one in signed.used.values()}))
         lines.append(Text(f"signed by {keys}; name the key you trust with --public-key", "yellow"))
     return Group(*lines)

@@ -34,11 +34,11 @@ class Wrong:
 
 @dataclass(slots=True)
 class Checkpoints:
-    """Those to be used, by file, and those that cannot be. `trusted` is the key that all of them
-    must be signed with, None when the signer is only known by what the files say.
+    """Those to be used, by file, and those that cannot be. `trusted` are the keys of which one must
+    have signed each of them; when there are none, the signer is only known by what the files say.
     """
 
-    trusted: bytes | None = None
+    trusted: frozenset[bytes] = frozenset()
     used: dict[str, SignedCheckpoint] = field(default_factory=dict)
     wrong: list[Wrong] = field(default_factory=list)
 
@@ -47,7 +47,7 @@ class Checkpoints:
         return {
             "used": len(self.used),
             "confirmed_heads": confirmed,
-            "trusted_key": self.trusted is not None,
+            "trusted_key": bool(self.trusted),
             "signed_by": sorted({signed.public_key.hex() for signed in self.used.values()}),
             "wrong": [asdict(one) for one in self.wrong],
         }
@@ -59,28 +59,35 @@ def directory(options: Options) -> Path:
 
 
 def load(
-    files: Sequence[Path] | None, options: Options, environment_id: UUID, trusted: bytes | None
+    places: Sequence[Path] | None,
+    options: Options,
+    environment_id: UUID,
+    trusted: frozenset[bytes],
 ) -> Checkpoints:
-    """Read checkpoints: these files, or everything in the directory, where each must follow another.
+    """Read checkpoints: files, or everything in directories, where each must follow another one.
 
     Raises:
         CommandFailed: a file cannot be read.
         ExtraMissing: install `passbook[evidence]`.
     """
     found = Checkpoints(trusted)
-    for file in found_in(directory(options)) if files is None else files:
-        try:
-            signed = read_file(file)
-            check_trusted(signed, environment_id, trusted)
-        except BadCheckpoint as error:
-            found.wrong.append(Wrong(str(file), error.kind, error.detail))
-        else:
-            found.used[str(file)] = signed
-    if files is None:
-        found.wrong += [
-            Wrong(name, "link_missing", "the checkpoint before it is not here")
-            for name in unlinked(found.used)
-        ]
+    for place in [directory(options)] if places is None else places:
+        whole = place.is_dir() or places is None
+        read_here = {}
+        for file in found_in(place) if whole else [place]:
+            try:
+                signed = read_file(file)
+                check_trusted(signed, environment_id, trusted)
+            except BadCheckpoint as error:
+                found.wrong.append(Wrong(str(file), error.kind, error.detail))
+            else:
+                read_here[str(file)] = signed
+        if whole:
+            found.wrong += [
+                Wrong(name, "link_missing", "the checkpoint before it is not here")
+                for name in unlinked(read_here)
+            ]
+        found.used |= read_here
     return found
 
 

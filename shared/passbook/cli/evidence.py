@@ -78,7 +78,7 @@ async def checkpoint(
         environment_id = await environment(events)
         before = _previous(previous, options)
         if before is not None:
-            check_trusted(before, environment_id, None)
+            check_trusted(before, environment_id)
         signed = await heads_to_sign(entries, environment_id, before)
     file = output or checkpoint_files.directory(options) / checkpoint_files.name_of(signed)
     checkpoint_files.write_file(file, sign(signed, signer))

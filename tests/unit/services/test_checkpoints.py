@@ -45,7 +45,7 @@ def test_what_is_read_is_what_was_signed(signer: Signer) -> None:
     assert signed.checkpoint == checkpoint
     assert signed.public_key == signer.public_key
     assert checkpoint.entries == 7 + 62 * 3
-    check_trusted(signed, STORE, signer.public_key)
+    check_trusted(signed, STORE, [signer.public_key])
     assert document == sign(checkpoint, signer), "it is canonical"
     # Neither blanks nor the order of members mean anything.
     assert read(orjson.dumps(orjson.loads(document), option=orjson.OPT_INDENT_2)) == signed
@@ -125,16 +125,17 @@ def test_checkpoint_that_a_forger_signed_himself_is_not_from_the_trusted_key(
 ) -> None:
     new_key(tmp_path / "forger.pem")
     forged = read(sign(Checkpoint(STORE, MOMENT, HEADS), Signer.of(tmp_path / "forger.pem")))
-    check_trusted(forged, STORE, None)
+    check_trusted(forged, STORE)
     with pytest.raises(BadCheckpoint) as refused:
-        check_trusted(forged, STORE, signer.public_key)
+        check_trusted(forged, STORE, [signer.public_key])
     assert refused.value.kind == "wrong_key"
+    check_trusted(forged, STORE, [signer.public_key, forged.public_key])
 
 
 def test_checkpoint_of_another_store_proves_nothing_about_this_one(signer: Signer) -> None:
     signed = read(sign(Checkpoint(OTHER_STORE, MOMENT, HEADS), signer))
     with pytest.raises(BadCheckpoint) as refused:
-        check_trusted(signed, STORE, signer.public_key)
+        check_trusted(signed, STORE, [signer.public_key])
     assert refused.value.kind == "foreign_environment"
 
 
