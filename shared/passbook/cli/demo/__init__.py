@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import uuid4
 
-from passbook.cli.connect import connect
+from passbook.cli.connect import connect, read_model_owner
 from passbook.cli.demo.asking import Asking, Cast
+from passbook.cli.demo.keeping import Keeping
 from passbook.cli.demo.reading import Reading
+from passbook.cli.demo.rebuild import rebuild
 from passbook.cli.demo.report import Report
 from passbook.cli.failures import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from passbook.cli.options import DEFAULTS, Options
@@ -18,6 +20,7 @@ from passbook.client import ClientError, PassbookClient
 from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
 from passbook.embedded.signals import run_until_signalled
+from passbook.eventstore.postgres import PostgresEventStore
 from passbook.messaging.tail import Tail
 from passbook.service import UNAVAILABLE, database_pool
 
@@ -44,6 +47,7 @@ async def _play(report: Report, options: Options) -> bool:
     async with _bank(options) as settings:
         try:
             await perform(settings, report)
+            await rebuild(settings, read_model_owner(options), report)
         except (ClientError, *UNAVAILABLE) as error:
             report.check("the story comes to its end", str(error), ok=False)
         report.conclude()
@@ -65,6 +69,7 @@ async def perform(settings: Settings, report: Report) -> None:
         PassbookClient(settings.kafka, topics, source="/passbook/demo") as client,
     ):
         await Asking(client, report, cast).play()
+        await Keeping(client, events, PostgresEventStore(events), report).play()
         await Reading(events, rows, published, report, cast).play()
 
 
