@@ -32,7 +32,7 @@ def connect(options: Options) -> Settings:
         MissingSetting: (by the properties) what this one is for is not configured.
     """
     _log_to_stderr()
-    settings = Settings()
+    settings = Settings().model_copy(update={"data_dir": options.data_dir})
     endpoints = DataDir(options.data_dir).endpoints()
     if endpoints is not None:
         return _completed(settings, endpoints)

@@ -68,7 +68,12 @@ def _code(error: Exception) -> int:
 
     from passbook.client.errors import ClientError
     from passbook.domain.errors import AccountError, MalformedValue
-    from passbook.eventstore.errors import AccountNotFound, ConcurrencyError, StoreUnavailable
+    from passbook.eventstore.errors import (
+        AccountNotFound,
+        AnotherArchiving,
+        ConcurrencyError,
+        StoreUnavailable,
+    )
     from passbook.messaging.consumer import ConsumerLost
     from passbook.messaging.producer import PublishFailed
     from passbook.projection.errors import AnotherRebuild, NothingKept
@@ -77,7 +82,7 @@ def _code(error: Exception) -> int:
         ((MalformedValue,), EXIT_USAGE),
         ((AccountError,), EXIT_REJECTED),
         ((AccountNotFound, NothingKept), EXIT_NOT_FOUND),
-        ((ConcurrencyError, AnotherRebuild), EXIT_CONFLICT),
+        ((ConcurrencyError, AnotherArchiving, AnotherRebuild), EXIT_CONFLICT),
         ((StoreUnavailable, ConsumerLost, PublishFailed, KafkaError), EXIT_UNAVAILABLE),
         ((ClientError,), EXIT_UNAVAILABLE),
         ((asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError), EXIT_UNAVAILABLE),
