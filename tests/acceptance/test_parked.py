@@ -16,6 +16,7 @@ from passbook.domain.commands import Command, DepositMoney, OpenAccount
 from passbook.domain.slots import partition_of, slot_of
 from passbook.messaging.commands import encode
 from passbook.messaging.producer import Producer
+from passbook.projection.parking import _MOST_PARKED
 from tests.support.databases import Connect
 from tests.support.program import Program
 from tests.support.reckoning import reckon
@@ -94,4 +95,36 @@ async def test_a_parked_account_is_taken_back_under_load_while_others_flow(
             assert retry.document["healed"][0]["events"] in {version + 1, version + 2}
         await until(partial(is_at, owner, account, 2 * ROUNDS + 1), 30)
         assert await parked() == []
+    await reckon(world, expected)
+
+
+async def test_a_projector_that_would_park_too_many_stops_says_so_and_goes_on_when_they_are_back(
+    world: World, connect: Connect, tmp_path: Path
+) -> None:
+    """As many as may be are parked, and one more does not fit; the other read model goes on."""
+    passbook, owner = program(world, tmp_path), await connect()
+    expected = Expectation()
+    accounts = [uuid4() for _ in range(_MOST_PARKED + 1)]
+    await world.run(*SERVICES)
+    await send(world, expected, *(OpenAccount(one, "Ada", Decimal(100)) for one in accounts))
+    await world.current(len(accounts))
+    await owner.execute("UPDATE balances.accounts SET version = 1000")
+    *many, last = [DepositMoney(account, Decimal(1), "") for account in accounts]
+    await send(world, expected, *many)
+    await world.current(expected.events)
+    await send(world, expected, last)
+
+    projector = world.running(BALANCES)
+    await projector.ready(yes=False)
+    said = projector.logged("service.unavailable")[-1]["error"]
+    assert said.startswith(f"{_MOST_PARKED} accounts are parked already and {last.account_id}")
+    await until(at_least(partial(world.applied, "audit"), expected.events), 30)
+    assert await world.applied("balance") == expected.events - 1
+
+    retry = ("projection", "parked", "balance", "--retry", "--json")
+    healed = (await passbook(*retry)).document["healed"]
+    assert {one["account_id"] for one in healed} == {str(one.account_id) for one in many}
+    await projector.ready()
+    await world.current(expected.events)
+    assert len((await passbook(*retry)).document["healed"]) == 1
     await reckon(world, expected)
