@@ -24,6 +24,8 @@ from passbook.cli.progress import counted
 from passbook.cli.rebuild_report import document, swap_verdict, verdict
 from passbook.config import Settings
 from passbook.embedded.signals import run_until_signalled
+from passbook.eventstore.archive.files import Archive
+from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import check_event_store, check_migrated
 from passbook.projection.protocol import Projection, projection_migrations
@@ -38,6 +40,14 @@ _PROJECTIONS: Final[dict[str, Projection]] = {
     "balance": BalanceProjection(),
     "audit": AuditProjection(),
 }
+# The copy's positions say how far it was; the same command goes on from there.
+_GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 
 Name = Annotated[str, Parameter(help="The read model, as `projection list` calls it.")]
 OnProgress = Callable[[int, int], None]
@@ -124,7 +134,8 @@ async def rebuilding(
     """Have what rebuilds a projection; `owner_dsn` is a login that owns the read models.
 
     Raises:
-        StoreMismatch, StoreUnavailable: the databases are not fit for it; the message says why.
+        StoreMismatch: the databases are not fit for it; the message says why.
+        StoreUnavailable: one of them does not answer, or not any more.
         CommandFailed: the login may not do it.
     """
     async with (
@@ -138,14 +149,20 @@ async def rebuilding(
             await check_migrated(connection, projection_migrations(projection))
         try:
             yield Rebuilding(
-                projection, rows, PostgresEventStore(events), environment_id, on_progress
+                projection,
+                rows,
+                PostgresEventStore(events, Archive(settings.archive)),
+                environment_id,
+                on_progress,
             )
-        except* asyncpg.InsufficientPrivilegeError as group:
+        except asyncpg.InsufficientPrivilegeError as error:
             message = (
-                f"{group.exceptions[0]}: rebuilding needs the login that owns the read models: set "
+                f"{error}: rebuilding needs the login that owns the read models: set "
                 "PASSBOOK_READ_MODEL_DSN to it"
             )
-            raise CommandFailed(message) from group
+            raise CommandFailed(message) from error
+        except _GONE as error:
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
 
 
 async def _with(

@@ -80,9 +80,12 @@ class Copying:
                     await self._slot(connection, slot, target[slot])
 
         with self._timed():
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(SLOTS_AT_A_TIME, len(todo))):
-                    group.create_task(work())
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(SLOTS_AT_A_TIME, len(todo))):
+                        group.create_task(work())
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from failures  # the first one cancelled the others
 
     async def finish(self, connection: asyncpg.Connection, target: Mapping[int, int]) -> None:
         """Bring every slot to its number in `target`, in the transaction of the caller."""

@@ -28,7 +28,7 @@ from passbook.projection.copies import (
 from passbook.projection.copying import Copying, OnEvents
 from passbook.projection.errors import NothingKept
 from passbook.projection.positions import Positions
-from passbook.projection.protocol import Projection
+from passbook.projection.protocol import Projection, doorbell_channel
 from passbook.projection.swap import settle, swap
 
 NEAR: Final = 1_000
@@ -38,6 +38,8 @@ CONNECTIONS: Final = 8
 """How many connections to the read models, and as many to the event store, are used at most."""
 
 _ROUNDS: Final = 50
+
+_RING: Final = "SELECT pg_notify($1, '')"
 
 OnProgress = Callable[[int, int], None]
 Look = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -149,6 +151,8 @@ class Rebuilding:
         await analyze(connection, copy)
         await settle(connection)
         swapped = await swap(self._rows, self._projection, copy, copying)
+        # Somebody may wait for a row that the live one lacked.
+        await connection.execute(_RING, doorbell_channel(self._projection.name))
         return Rebuilt(
             swapped.comparison,
             copying.applied - copying.already,

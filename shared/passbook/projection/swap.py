@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from passbook.eventstore.pool import lent
 from passbook.projection.beside import Beside
 from passbook.projection.copies import Comparison, compare, live_positions, put_in_place
 from passbook.projection.copying import Copying
@@ -23,7 +24,12 @@ _PAUSE_S: Final = 1.0
 _OLD_SNAPSHOTS_BOUND_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.05
 
+_HELD_BOUND_S: Final = 45.0
+"""How long the live projection may have to wait at most: less than its own patience. Some ten
+million accounts are compared in that time."""
+
 _LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '3s'"
+_BOUND: Final = "SELECT set_config('transaction_timeout', $1, true)"
 # Waits for the transactions that move positions now, and lets no new one begin.
 _GATE: Final = "LOCK TABLE projections.positions IN SHARE ROW EXCLUSIVE MODE"
 _HOLD: Final = """
@@ -102,8 +108,9 @@ async def swap(
 async def _swap(
     rows: asyncpg.Pool, projection: Projection, copy: Beside, copying: Copying
 ) -> Swapped:
-    async with rows.acquire() as connection, connection.transaction():
+    async with lent(rows, _HELD_BOUND_S) as connection, connection.transaction():
         await connection.execute(_LOCK_TIMEOUT)
+        await connection.execute(_BOUND, f"{_HELD_BOUND_S:.0f}s")
         began = time.perf_counter()
         await _hold(rows, connection, projection)
         await copying.finish(connection, await live_positions(connection, projection))

@@ -13,7 +13,6 @@ import asyncpg
 from rich.table import Table
 
 from passbook.cli.demo.asking import ACTOR, Cast
-from passbook.cli.demo.rebuild import rebuild
 from passbook.cli.demo.report import Report
 from passbook.cli.event_documents import facts
 from passbook.domain.account import BankAccount
@@ -56,7 +55,6 @@ class Reading:
         await self._past()
         await self._published()
         await self._evidence()
-        await self._rebuilt()
 
     async def _balances(self) -> None:
         self._report.chapter(
@@ -168,23 +166,6 @@ class Reading:
             "the audit chains are whole",
             f"{found.entries} entries agree with the event store{first}",
             ok=found.ok,
-        )
-
-    async def _rebuilt(self) -> None:
-        self._report.chapter(
-            "A rebuild", "The whole log once more, from the first event, beside the live table."
-        )
-        async with self._rows.acquire() as connection:
-            found = await rebuild(connection, self._store)
-        self._report.check(
-            "a rebuild gives the same rows",
-            f"{found.accounts:,} accounts, {found.events:,} events, {found.seconds:.2f} s",
-            ok=not found.differences,
-        )
-        self._report.check(
-            "money is conserved",
-            f"balances {found.held:,} = deposits - withdrawals {found.paid_in:,}",
-            ok=found.held == found.paid_in,
         )
 
 
