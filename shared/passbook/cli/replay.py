@@ -1,6 +1,7 @@
 """Publishing dead letters again, one after the other, saying what became of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import NamedTuple
 
 from passbook.eventstore.store import EventStore
@@ -32,12 +33,15 @@ class Replayed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Publishes originals; `new_id` is for commands only."""
+    """Publishes originals, equal ones once: what is refused again becomes a letter again, and their
+    number must not double every time all of them are replayed. `new_id` is for commands only.
+    """
 
     producer: Producer
     topics: Topics
     store: EventStore
     new_id: bool
+    _published: dict[bytes, str] = field(default_factory=dict)
 
     async def __call__(self, letter: Letter) -> Replayed:
         """Publish the original of a letter, if that does no harm.
@@ -56,5 +60,8 @@ class Replay:
                 record = letter.record()
         except NotReplayable as error:
             return Replayed(letter.place, refused=str(error))
-        offsets = await self.producer.publish(topic, {partition: [record]})
-        return Replayed(letter.place, f"{topic}/{partition}:{offsets[partition]}", command_id)
+        content = sha256(repr((topic, partition, record)).encode()).digest()
+        if content not in self._published:
+            offsets = await self.producer.publish(topic, {partition: [record]})
+            self._published[content] = f"{topic}/{partition}:{offsets[partition]}"
+        return Replayed(letter.place, self._published[content], command_id)

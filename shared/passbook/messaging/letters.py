@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Self
 from uuid import UUID, uuid5
 
 from passbook.messaging.cloudevents import Header
+from passbook.messaging.commands import decode
 from passbook.messaging.consumer import Record
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import PROJECTIONS, Topics
@@ -134,8 +135,7 @@ def original_command(letter: Letter, topics: Topics, *, new_id: bool) -> Outgoin
     """Return the record to publish to the command topic, in the partition of the original.
 
     With its own id it is harmless: a command that was decided gets its stored outcome again. With a
-    new id it is decided, once: the id is made of the place of the original and of the id it had, so
-    that however often it is replayed, and from however many copies, it is the same command.
+    new id, see `replay_id`, it is decided, once.
 
     Raises:
         NotReplayable: see `check_replayable`.
@@ -152,7 +152,15 @@ def original_command(letter: Letter, topics: Topics, *, new_id: bool) -> Outgoin
 
 
 def replay_id(letter: Letter) -> UUID:
-    """Return the id under which a command is replayed as a new one."""
+    """Return the id under which a command is replayed as a new one.
+
+    It is made of the id that the sender chose: whatever he sent twice, and whatever was replayed
+    twice too early and came back as two letters, is one command. Only of what had no usable id it
+    is made of the place of the original, which all copies of one record have in common.
+    """
+    command_id = decode(letter.key, letter.value, letter.headers).command_id
+    if command_id is not None:
+        return uuid5(_NEW_IDS, str(command_id))
     return uuid5(_NEW_IDS, f"{letter.original} {letter.header('ce_id')}")
 
 
