@@ -16,6 +16,7 @@ from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.cli.replay import Replay, Replayed
 from passbook.config import Settings
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.messaging.letter_box import LetterBox
 from passbook.messaging.letters import BOXES, Letter, NoSuchLetter, Place
@@ -81,7 +82,7 @@ async def replay(
         Parameter(
             negative="",
             show_default=False,
-            help="Let commands be decided once more, under an id made of the place of the original.",
+            help="Let commands be decided once more, under an id made of the one they had.",
         ),
     ] = False,
     options: Options = DEFAULTS,
@@ -101,7 +102,12 @@ async def replay(
         database_pool(settings.event_store, _APPLICATION) as pool,
         Producer(settings.kafka, client_id=_APPLICATION) as producer,
     ):
-        again = Replay(producer, settings.topics, PostgresEventStore(pool), new_id=new_id)
+        again = Replay(
+            producer,
+            settings.topics,
+            PostgresEventStore(pool, Archive(settings.archive)),
+            new_id=new_id,
+        )
         letters = _everything(settings, _boxes(topic)) if every else _named(settings, wanted)
         async with aclosing(letters):
             done = [await again(letter) async for letter in letters]
