@@ -90,7 +90,8 @@ async def test_another_connection_never_sees_one_without_the_other(
     log with the rows all the time.
 
     Seen to fail (the reader finds accounts that differ) with the append committed by itself before
-    the hook runs, in `PostgresEventStore._append_inline`.
+    the hook runs, in `PostgresEventStore._append_inline`, and without the trigger, which refuses
+    exactly that.
     """
     reader = await connect("passbook_reader")
     done = asyncio.Event()
@@ -155,7 +156,9 @@ async def test_an_append_that_is_refused_leaves_neither_event_nor_row(
 async def test_a_fold_that_fails_refuses_the_append(
     store: PostgresEventStore, reader: asyncpg.Connection
 ) -> None:
-    """Seen to fail (the withdrawal is stored) with `InlineRefused` swallowed and a savepoint rolled back."""
+    """Seen to fail (the withdrawal is stored) with the append committed by itself, without the
+    trigger.
+    """
     account_id = uuid4()
     opening, deposit = rows(busy(account_id, movements=1))
     overdrawn = deposit._replace(
