@@ -13,6 +13,10 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from passbook.eventstore.archive.files import Archive
+from passbook.eventstore.archive.segments import GROUP_SIZE
+from passbook.eventstore.archive.through import ReadThrough
+from passbook.eventstore.store import RecordedEvent
 from passbook.messaging.cloudevents import format_time
 from services.audit_projector.chain import entry_hash
 
@@ -108,26 +112,60 @@ def _facts(entry: Entry, event: Event) -> Iterator[tuple[str, object, object]]:
 
 
 async def both_sides(
-    entries: asyncpg.Connection, events: asyncpg.Connection, slot: int, up_to: int
+    entries: asyncpg.Connection,
+    events: asyncpg.Connection,
+    slot: int,
+    up_to: int,
+    archive: Archive | None = None,
 ) -> AsyncGenerator[tuple[int, Entry | None, Event | None], None]:
     """Yield every number of a slot that either side has, in order, with what stands there.
 
-    Events are read up to the number `up_to`, entries to their end. Both connections are inside a
-    transaction.
+    Events are read up to the number `up_to`, from table and archive, entries to their end. Both
+    connections are inside a transaction, that of the events in one that sees one moment.
+
+    Raises:
+        ArchiveUnreadable: a file of the archive is missing or was changed.
     """
     async with (
         aclosing(_rows(entries, _ENTRIES, slot)) as left,
-        aclosing(_rows(events, _EVENTS, slot, up_to)) as right,
+        aclosing(_events(events, slot, up_to, archive)) as right,
     ):
         row, other = await anext(left, None), await anext(right, None)
         while row or other:
-            number = min(one["slot_seq"] for one in (row, other) if one)
+            numbers = [row["slot_seq"]] if row else []
+            number = min(numbers + ([other.slot_seq] if other else []))
             entry = event = None
             if row and row["slot_seq"] == number:
                 entry, row = Entry._make(row), await anext(left, None)
-            if other and other["slot_seq"] == number:
-                event, other = Event._make(other), await anext(right, None)
+            if other and other.slot_seq == number:
+                event, other = other, await anext(right, None)
             yield number, entry, event
+
+
+async def _events(
+    connection: asyncpg.Connection, slot: int, up_to: int, archive: Archive | None
+) -> AsyncGenerator[Event, None]:
+    """Yield the events of a slot; what is not in the table, and not in the archive either, is left
+    out.
+    """
+    through = ReadThrough(connection.fetch, archive)
+    following = 1
+    async with aclosing(_rows(connection, _EVENTS, slot, up_to)) as rows:
+        async for row in rows:
+            for start in range(following, row["slot_seq"], GROUP_SIZE):
+                end = min(start + GROUP_SIZE, row["slot_seq"]) - 1
+                for one in await through.between(slot, start, end):
+                    yield _as_event(one)
+            yield Event._make(row)
+            following = row["slot_seq"] + 1
+        # Behind the last row in the table, too, if that is above `up_to`.
+        for start in range(following, up_to + 1, GROUP_SIZE):
+            for one in await through.between(slot, start, min(start + GROUP_SIZE - 1, up_to)):
+                yield _as_event(one)
+
+
+def _as_event(recorded: RecordedEvent) -> Event:
+    return Event(*(getattr(recorded, name) for name in Event._fields))
 
 
 async def _rows(

@@ -25,6 +25,7 @@ from typing import Final
 import asyncpg
 
 from passbook.domain.slots import SLOT_COUNT
+from passbook.eventstore.archive.files import Archive
 from passbook.messaging.cloudevents import format_time
 from services.audit_projector.chain import GENESIS
 from services.audit_projector.checkpoints import Checkpoint
@@ -79,9 +80,10 @@ async def verify(
     events: asyncpg.Connection,
     on_progress: OnProgress,
     checkpoints: Iterable[Checkpoint] = (),
+    archive: Archive | None = None,
 ) -> Verification:
     """Compare the audit log, read through `entries`, with the event store, read through `events`,
-    and with the heads that were signed.
+    `archive` behind it, and with the heads that were signed.
 
     Needs two connections, also when both sides are in one database. Whether the checkpoints can be
     trusted is for the caller to know.
@@ -91,13 +93,13 @@ async def verify(
     async with (
         # Positions and entries of one moment; the events up to there cannot change honestly.
         entries.transaction(isolation="repeatable_read", readonly=True),
-        events.transaction(readonly=True),
+        events.transaction(isolation="repeatable_read", readonly=True),
     ):
         positions: dict[int, int] = dict(await entries.fetch(_POSITIONS))
         heads: dict[int, int] = dict(await events.fetch(_HEADS))
         for slot in range(SLOT_COUNT):
             comparison = _Comparison(
-                slot, positions.get(slot, 0), signed.get(slot, {}), entries, events
+                slot, positions.get(slot, 0), signed.get(slot, {}), entries, events, archive
             )
             async for count in comparison.run():
                 on_progress(found.entries + count, sum(positions.values()))
@@ -127,13 +129,14 @@ class _Wrong(Exception):
 class _Comparison:
     """The comparison of one slot up to a position. `difference` is known when `run` has ended."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a slot, both sides of it, and what was signed
         self,
         slot: int,
         position: int,
         signed: Signed,
         entries: asyncpg.Connection,
         events: asyncpg.Connection,
+        archive: Archive | None,
     ) -> None:
         self.entries = 0
         self.confirmed = 0
@@ -143,6 +146,7 @@ class _Comparison:
         self._signed = signed
         self._audit = entries
         self._store = events
+        self._archive = archive
         self._next = 1
         self._hash = GENESIS
 
@@ -151,7 +155,7 @@ class _Comparison:
         number = 0
         try:
             async with aclosing(
-                both_sides(self._audit, self._store, self._slot, self._position)
+                both_sides(self._audit, self._store, self._slot, self._position, self._archive)
             ) as numbers:
                 async for number, entry, event in numbers:
                     self._contiguous(number)

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from passbook.config import Settings
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.postgres import PostgresEventStore
@@ -41,7 +42,8 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
         alongside(doorbell.run()),
         SnapshotWriter(PostgresSnapshotStore(pool)) as writer,
     ):
-        store = PostgresEventStore(pool, inline=await inline_hook(pool, settings.inline))
+        inline = await inline_hook(pool, settings.inline)
+        store = PostgresEventStore(pool, Archive(settings.archive), inline=inline)
         desk = AnswerDesk(consumer, producer, topics)
         cache = AccountCache(store, CACHED_ACCOUNTS, PostgresSnapshotStore(pool))
         service = CommandService(store, cache, consumer, desk, doorbell.ring, writer.offer)

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from passbook.config import Settings
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.messaging.producer import Producer
@@ -29,7 +30,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
                 alongside(doorbell.run()),
             ):
                 relay = OutboxRelay(
-                    PostgresEventStore(pool),
+                    PostgresEventStore(pool, Archive(settings.archive)),
                     RelayPositions(pool, settings.kafka, settings.topics),
                     producer,
                     settings.topics,

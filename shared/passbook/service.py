@@ -29,7 +29,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from prometheus_client import make_wsgi_app
 
 from passbook.config import MissingSetting, Settings
-from passbook.eventstore.errors import StoreMismatch, StoreUnavailable
+from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent, open_pool
 from passbook.eventstore.preflight import check_event_store
 from passbook.messaging.consumer import ConsumerLost
@@ -54,7 +54,7 @@ class PartStopped(Exception):
     """The part must not go on with what it has; the message says what an operator has to do."""
 
 
-UNAVAILABLE: Final = (StoreUnavailable, ConsumerLost, PublishFailed, PartStopped)
+UNAVAILABLE: Final = (StoreUnavailable, LogIncomplete, ConsumerLost, PublishFailed, PartStopped)
 """A server does not answer, or what it says is in doubt. The session that met it ends and a new one
 starts, with backoff: it goes on by itself when the cause is gone."""
 REFUSED: Final = (StoreMismatch, TopicMismatch, MissingSetting)

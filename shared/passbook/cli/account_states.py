@@ -5,8 +5,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from passbook.cli.failures import EXIT_UNAVAILABLE, CommandFailed, NotFound
 from passbook.config import Settings
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.past import (
@@ -121,7 +124,7 @@ async def from_the_events(
         NotFound: it has not had that version yet.
     """
     async with database_pool(settings.event_store, _APPLICATION) as pool:
-        state = await account_at_version(PostgresEventStore(pool), account_id, version)
+        state = await account_at_version(_store(settings, pool), account_id, version)
     if state is None:
         newest = len(await history_of(settings, account_id))
         message = f"Account {account_id} has no version {version}; its newest is {newest}"
@@ -137,7 +140,7 @@ async def at_a_moment(settings: Settings, account_id: UUID, moment: datetime) ->
         NotFound: it was not open then.
     """
     async with database_pool(settings.event_store, _APPLICATION) as pool:
-        state = await account_at(PostgresEventStore(pool), account_id, moment)
+        state = await account_at(_store(settings, pool), account_id, moment)
     if state is None:
         message = f"{AccountNotFound(account_id)} at {format_time(moment)}"
         raise NotFound(message)
@@ -155,7 +158,7 @@ async def page_at_a_moment(
     """
     after = None if cursor is None else last_seen(cursor)
     async with database_pool(settings.event_store, _APPLICATION) as pool:
-        found = await accounts_at(PostgresEventStore(pool), moment, limit + 1, after)
+        found = await accounts_at(_store(settings, pool), moment, limit + 1, after)
     states = [_as_a_row(state) for state in found[:limit]]
     more = len(found) > limit
     return states, page_cursor(states[-1].account.account_id) if more else None
@@ -168,10 +171,14 @@ async def history_of(settings: Settings, account_id: UUID) -> list[RecordedEvent
         AccountNotFound: it has none.
     """
     async with database_pool(settings.event_store, _APPLICATION) as pool:
-        events = await PostgresEventStore(pool).history(account_id)
+        events = await _store(settings, pool).history(account_id)
     if not events:
         raise AccountNotFound(account_id)
     return events
+
+
+def _store(settings: Settings, pool: asyncpg.Pool) -> PostgresEventStore:
+    return PostgresEventStore(pool, Archive(settings.archive))
 
 
 def _as_a_row(state: PastState) -> AccountState:

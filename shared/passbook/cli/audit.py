@@ -18,6 +18,7 @@ from passbook.cli.failures import EXIT_FAILED, EXIT_OK
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.cli.progress import counted
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.errors import AccountNotFound
 from passbook.messaging.cloudevents import format_time
 from passbook.service import database_pool
@@ -88,7 +89,7 @@ async def verify(
         signed = checkpoint_files.load(checkpoint, options, await environment(events), trusted)
         heads = [one.checkpoint for one in signed.used.values()]
         with counted("verifying", "entries") as on_progress:
-            found = await verify_log(entries, events, on_progress, heads)
+            found = await verify_log(entries, events, on_progress, heads, Archive(settings.archive))
     differences = [asdict(difference) for difference in found.differences]
     ok = found.ok and not signed.wrong
     document = {

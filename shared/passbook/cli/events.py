@@ -15,6 +15,7 @@ from passbook.cli.failures import EXIT_OK
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit_json, out
 from passbook.domain.slots import SLOT_COUNT
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.store import RecordedEvent
@@ -56,7 +57,7 @@ async def tail(
             database_pool(settings.event_store, _APPLICATION) as pool,
             alongside(doorbell.run()),
         ):
-            store = PostgresEventStore(pool)
+            store = PostgresEventStore(pool, Archive(settings.archive))
             after = await store.heads() if start == "now" else dict.fromkeys(range(SLOT_COUNT), 0)
             async for event in _follow(store, doorbell, after):
                 _print(event, console, options)

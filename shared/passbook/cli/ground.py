@@ -61,7 +61,7 @@ async def prepared_ground(
         EmbeddedError, StoreUnavailable, ConsumerLost: a server does not start, or answer.
         MigrationError, TopicMismatch, CommandFailed: it does not fit, or may not be changed.
     """
-    settings = Settings()
+    settings = Settings().model_copy(update={"data_dir": data_dir.path})
     postgres = EmbeddedPostgres(data_dir.postgres) if settings.event_store_dsn is None else None
     kafka = (
         EmbeddedKafka(data_dir.kafka, quick_start=quick_start)

@@ -14,6 +14,7 @@ from passbook.cli.failures import EXIT_FAILED, EXIT_OK, Misused, NotFound
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.cli.progress import Steps
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.messaging.cloudevents import format_time
 from passbook.projection.healing import Healing, ParkedAccount, Refolded, parked_accounts
@@ -83,13 +84,15 @@ async def _retry(name: str, chosen: Sequence[ParkedAccount], options: Options) -
     if projection is None:
         message = f"{name} takes nothing back: only {', '.join(_PARKING)} leaves accounts out"
         raise Misused(message)
+    settings = connect(options)
     say = Steps()
     results = []
     async with (
         database_pool(read_model_owner(options), _APPLICATION) as owner,
-        database_pool(connect(options).event_store, _APPLICATION) as events,
+        database_pool(settings.event_store, _APPLICATION) as events,
     ):
-        healing = Healing(projection, owner, PostgresEventStore(events))
+        store = PostgresEventStore(events, Archive(settings.archive))
+        healing = Healing(projection, owner, store)
         for number, one in enumerate(chosen, start=1):
             results.append(await healing.refold(one))
             say(f"{number} of {len(chosen)} accounts folded anew")

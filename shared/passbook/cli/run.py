@@ -40,4 +40,5 @@ def _environment(service: str, options: Options) -> dict[str, str]:
         "PASSBOOK_KAFKA_BOOTSTRAP": settings.kafka,
         "PASSBOOK_TOPIC_PREFIX": settings.topic_prefix,
         "PASSBOOK_TOPIC_PARTITIONS": str(settings.topic_partitions),
+        "PASSBOOK_ARCHIVE_DIR": str(settings.archive.absolute()),
     }

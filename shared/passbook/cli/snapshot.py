@@ -12,6 +12,7 @@ from passbook.cli.failures import EXIT_FAILED, EXIT_OK
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.cli.progress import counted
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.snapshot_verification import Verification, verify_snapshots
 from passbook.service import database_pool
@@ -41,9 +42,11 @@ async def verify(
     its events lead to they would believe: delete it, or all of them; the table may be emptied at
     any time.
     """
-    async with database_pool(connect(options).event_store, _APPLICATION) as pool:
+    settings = connect(options)
+    async with database_pool(settings.event_store, _APPLICATION) as pool:
+        store = PostgresEventStore(pool, Archive(settings.archive))
         with counted("verifying", "snapshots") as on_progress:
-            found = await verify_snapshots(pool, PostgresEventStore(pool), sample, on_progress)
+            found = await verify_snapshots(pool, store, sample, on_progress)
     document = {
         "ok": found.ok,
         "snapshots": found.snapshots,

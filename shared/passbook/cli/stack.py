@@ -118,6 +118,7 @@ def _spec(ground: Ground, name: str, instance: int, log_format: str) -> ServiceS
             "PASSBOOK_KAFKA_BOOTSTRAP": ground.settings.kafka,
             "PASSBOOK_KAFKA_SESSION_TIMEOUT_S": str(_session_timeout_s(ground.settings)),
             "PASSBOOK_LOG_FORMAT": log_format,
+            "PASSBOOK_ARCHIVE_DIR": str(ground.settings.archive.absolute()),
         },
         stop_order=_STOP_ORDER.get(name, _LAST),
         instance=instance,

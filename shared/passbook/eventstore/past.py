@@ -36,6 +36,9 @@ _AT_A_TIME: Final = 25
 _RECORDED: Final = """
 SELECT e.stream_id, e.recorded_at FROM unnest($1::uuid[], $2::integer[]) AS w(stream_id, version)
   JOIN eventstore.events e USING (stream_id, version)
+ UNION ALL
+SELECT a.stream_id, a.recorded_at FROM unnest($1::uuid[], $2::integer[]) AS w(stream_id, version)
+  JOIN eventstore.archived_streams a USING (stream_id, version)
 """
 
 
@@ -117,7 +120,9 @@ async def recorded_until(
 async def recording_times(
     connection: asyncpg.Pool | asyncpg.Connection, versions: Mapping[UUID, int]
 ) -> dict[UUID, datetime]:
-    """Return account → when the version named for it was recorded; unknown ones are missing."""
+    """Return account → when the version named for it was recorded; unknown ones are missing, and so
+    are archived ones that are not the last that is archived of the account.
+    """
     return dict(await connection.fetch(_RECORDED, tuple(versions), tuple(versions.values())))
 
 

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 
 from passbook.config import Settings
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
@@ -58,7 +59,7 @@ async def session(
             runtime = ProjectionRuntime(
                 projection,
                 rows,
-                PostgresEventStore(events),
+                PostgresEventStore(events, Archive(settings.archive)),
                 consumer,
                 office,
                 topics.partitions,

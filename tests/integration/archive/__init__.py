@@ -1,0 +1,1 @@
+"""Archiving, read-through and restoring, on a real database and real files."""
