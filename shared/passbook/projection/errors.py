@@ -1,10 +1,12 @@
-"""Why a read model could not be built anew.
+"""Why a read model could not be kept, waited for, or built anew.
 
 Exception
 ├── CannotApply (protocol)           events do not fit the rows: the runtime finds out whose
 ├── Fenced (positions)               somebody else has moved the positions: look again
 ├── PartStopped (passbook.service)
 │   └── ProjectionStopped (protocol) going on would lose something; the message says what to do
+│       └── InlineRefused (inline)   also an EventStoreError: nothing was appended
+├── NotThatFar (waiting)             the view has not reached the version in time: ask again
 └── RebuildError                     nothing was swapped, the live rows are as they were
     ├── AnotherRebuild               one of the same projection is under way: wait for it
     ├── NoTurn                       the live projection could not be held for a moment: try again

@@ -1,7 +1,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -73,10 +74,50 @@ async def test_state_at_a_moment_stays_the_same(
     assert (await program("account", "show", account.id, "--at", earlier)).code == 4
 
 
-async def test_future_has_no_state(program: Program) -> None:
-    ended = await program("account", "show", uuid4(), "--at", "2999-01-01T00:00:00Z")
-    assert ended.code == 2
-    assert "in the future" in ended.stderr
+@pytest.mark.parametrize("verb", [("show", uuid4()), ("list",)], ids=["show", "list"])
+async def test_future_has_no_state(program: Program, verb: tuple[object, ...]) -> None:
+    for moment in ("2999-01-01T00:00:00Z", "9999-12-31T23:59:59.999999-12:00"):
+        ended = await program("account", *verb, "--at", moment)
+        assert ended.code == 2
+        assert "in the future: the event store's clock says" in ended.stderr
+    vague = await program("account", *verb, "--at", "2026-01-01T00:00:00")
+    assert vague.code == 2
+    assert "no time zone" in vague.stderr
+
+
+async def test_list_at_a_moment_stays_the_same_in_every_zone_and_on_every_page(
+    program: Program, repository: AccountRepository
+) -> None:
+    accounts = sorted((opened() for _ in range(5)), key=lambda account: account.id)
+    for account in accounts:
+        await repository.save(account)
+    now = datetime.now(UTC)
+    moments = [now.isoformat(), now.astimezone(timezone(timedelta(hours=5.5))).isoformat()]
+
+    async def pages(moment: str) -> list[Any]:
+        found: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            more = ("--cursor", cursor) if cursor else ()
+            asked = ("account", "list", "--at", moment, "--limit", 2, *more, "--json")
+            page = (await program(*asked)).document
+            found += page["accounts"]
+            cursor = page["next_cursor"]
+        return found
+
+    before = await pages(moments[0])
+    assert [one["account_id"] for one in before] == [str(account.id) for account in accounts]
+    shown = await program("account", "show", accounts[0].id, "--at", moments[0], "--json")
+    assert before[0] == shown.document
+    for account in accounts[::2]:
+        account.close()
+        await repository.save(account)
+    await repository.save(opened())
+    assert await pages(moments[1]) == before
+    long_ago = (now - timedelta(days=1)).isoformat()
+    empty = (await program("account", "list", "--at", long_ago, "--json")).document
+    assert empty == {"accounts": [], "next_cursor": None}
+    assert (await program("account", "list", "--at", moments[0], "--cursor", "no")).code == 2
 
 
 async def test_min_version_waits_for_the_view(
