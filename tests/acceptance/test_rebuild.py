@@ -48,7 +48,7 @@ async def test_readers_and_projectors_go_on_while_the_view_is_rebuilt(
     missing table is an error for it, a half-built one has fewer accounts or older versions.
 
     Seen to fail: with the schemas renamed one after the other, not in one transaction (the table
-    does not exist), and with the copy put in place as it is, without `finish` and the check of
+    does not exist), and with the copy put in place as it is, without `reach` and the check of
     `projections.swap` (no accounts).
     """
     async with world.load(per_second=300) as expected:
@@ -179,6 +179,11 @@ async def test_what_differs_is_told_by_account_and_in_sum(
         if one["name"] == "balance"
     ]
     assert balance["copies"] == ["balance_old"]
+    service = Program(
+        {**passbook.settings, "PASSBOOK_READ_MODEL_DSN": world.dsn(BALANCES)},
+    )
+    refused = await service("projection", "rebuild", "balance")
+    assert (refused.code, "the login that owns the read models" in refused.stderr) == (1, True)
     assert (await passbook("projection", "rebuild", "nothing")).code == 4
     assert (await passbook("projection", "rebuild", "audit", "--rollback")).code == 4
     assert (await passbook("projection", "rebuild", "audit", "--rollback", "--fresh")).code == 2

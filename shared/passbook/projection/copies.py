@@ -10,6 +10,7 @@ import orjson
 
 from passbook.projection.beside import Beside, Role
 from passbook.projection.errors import AnotherRebuild
+from passbook.projection.positions import Fenced
 from passbook.projection.protocol import Projection, create_tables
 
 MOST_DIFFERENCES: Final = 100
@@ -98,6 +99,9 @@ async def alone(rows: asyncpg.Pool, projection: Projection) -> AsyncIterator[asy
             raise AnotherRebuild(message) from error
         try:
             yield connection
+        except Fenced as error:
+            message = f"somebody else works on the copy of {projection.name}: try again"
+            raise AnotherRebuild(message) from error
         finally:
             if not connection.is_closed():
                 await connection.execute(_UNLOCK, projection.name)

@@ -144,6 +144,8 @@ class Rebuilding:
     async def _claim(self, connection: asyncpg.Connection) -> None:
         positions = Positions(self._projection.name)
         await positions.claim(connection, self._environment_id, self._projection.version)
+        # What a verification that was killed has left.
+        await drop(connection, Beside(self._projection, Role.CHECK))
 
     async def _replace(self, connection: asyncpg.Connection, copy: Beside) -> Rebuilt:
         began = time.perf_counter()

@@ -22,6 +22,7 @@ from passbook.projection.protocol import Projection
 _ATTEMPTS: Final = 5
 _PAUSE_S: Final = 1.0
 _OLD_SNAPSHOTS_BOUND_S: Final = 60.0
+_SNAPSHOTS_BOUND_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.05
 
 _HELD_BOUND_S: Final = 45.0
@@ -56,17 +57,17 @@ class Swapped:
     held_s: float
 
 
-async def settle(connection: asyncpg.Connection) -> None:
+async def settle(connection: asyncpg.Connection, bound_s: float | None = None) -> None:
     """Return when nobody has a snapshot that is older than now.
 
     A transaction in `repeatable read` that looked at the database while the copy was filled, and
     reads the table only after the swap, would find in it what was there when it looked.
 
     Raises:
-        NoTurn: one does not end.
+        NoTurn: one does not end in time, by default a minute.
     """
     now = await connection.fetchval(_NOW)
-    deadline = time.monotonic() + _OLD_SNAPSHOTS_BOUND_S
+    deadline = time.monotonic() + (_OLD_SNAPSHOTS_BOUND_S if bound_s is None else bound_s)
     while (older := await connection.fetchrow(_OLDER, now)) is not None:
         if time.monotonic() > deadline:
             pid, application, since = older
@@ -91,6 +92,9 @@ async def swap(
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return await _uncancelled(_swap(rows, projection, copy, copying))
+        except NoTurn:
+            if attempt == _ATTEMPTS:
+                raise
         except asyncpg.LockNotAvailableError as error:
             if attempt == _ATTEMPTS:
                 message = (
@@ -98,9 +102,6 @@ async def swap(
                     "see who holds locks in pg_stat_activity, and give the same command again"
                 )
                 raise NoTurn(message) from error
-        # What it had of this attempt was rolled back.
-        async with rows.acquire() as connection:
-            await copying.load(connection)
         await asyncio.sleep(_PAUSE_S * attempt)
     raise AssertionError
 
@@ -113,7 +114,10 @@ async def _swap(
         await connection.execute(_BOUND, f"{_HELD_BOUND_S:.0f}s")
         began = time.perf_counter()
         await _hold(rows, connection, projection)
-        await copying.finish(connection, await live_positions(connection, projection))
+        # Committed before the swap, not with it: whoever has a snapshot from before the swap then
+        # finds all of it, and who has one from before this is waited for.
+        await copying.reach(rows, await live_positions(connection, projection))
+        await settle(connection, _SNAPSHOTS_BOUND_S)
         comparison = await compare(connection, projection, copy)
         if projection.evidence and comparison.differing and comparison.live_rows:
             raise EvidenceDiffers(projection.name, copy.schema, comparison.differing)

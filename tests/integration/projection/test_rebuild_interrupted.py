@@ -1,6 +1,7 @@
 """A rebuild that is cut off, or cannot get its turn, changes nothing and can be given again."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import asyncpg
 import pytest
@@ -11,6 +12,7 @@ from passbook.projection import rebuild as rebuild_module
 from passbook.projection.beside import Role
 from passbook.projection.errors import AnotherRebuild, NoTurn
 from passbook.projection.lag import projection_lags
+from passbook.projection.protocol import ProjectionStopped
 from services.balance_projector.projection import BalanceProjection
 from tests.integration.projection.conftest import MakeRebuilding
 from tests.integration.projection.reading import (
@@ -116,16 +118,22 @@ async def test_a_rebuild_that_cannot_get_its_turn_says_so_and_keeps_the_copy(
     assert await balances(reader) == before
 
 
+@pytest.mark.parametrize("waits", ["before", "while it is held"])
 async def test_a_reader_whose_snapshot_is_old_never_finds_a_half_built_table(
     store: PostgresEventStore,
     owner: asyncpg.Pool,
     connect: Connect,
     rebuilding: MakeRebuilding,
+    monkeypatch: pytest.MonkeyPatch,
+    waits: str,
 ) -> None:
     """Its names are looked up now, its rows are those of then: the new table was empty then.
 
-    Seen to fail: without `settle`, the reader finds no account at all.
+    Seen to fail: without the one and the other call of `settle`, the reader finds no account.
     """
+    if waits != "before":
+        monkeypatch.setattr(rebuild_module, "settle", AsyncMock())
+        monkeypatch.setattr(swap, "_SNAPSHOTS_BOUND_S", 0.3)
     await write_history(store, 1, accounts=20, steps=20)
     await project(owner, BalanceProjection())
     old_reader = await connect("passbook_reader")
@@ -147,3 +155,21 @@ async def test_a_transaction_that_never_ends_is_named(
         pid = await old_reader.fetchval("SELECT pg_backend_pid()")
         with pytest.raises(NoTurn, match=f"pid {pid},"):
             await rebuilding(BalanceProjection()).rebuild()
+
+
+async def test_a_store_that_was_restored_to_the_past_stops_it(
+    store: PostgresEventStore,
+    owner: asyncpg.Pool,
+    reader: asyncpg.Connection,
+    rebuilding: MakeRebuilding,
+) -> None:
+    """The live rows know more than the log has: they are all that is left of it."""
+    await write_history(store, 1, accounts=20, steps=20)
+    await project(owner, BalanceProjection())
+    before = await balances(reader)
+    await owner.execute(
+        "UPDATE projections.positions SET slot_seq = 5000 WHERE projection = 'balance' AND slot = 9"
+    )
+    with pytest.raises(ProjectionStopped, match="slot 9: the live positions are at 5000"):
+        await rebuilding(BalanceProjection()).rebuild()
+    assert await balances(reader) == before
