@@ -77,7 +77,7 @@ async def test_commands_are_answered_while_the_snapshot_table_is_locked(
     the lock is gone, the next ones are written.
 
     Seen to fail: without `lock_timeout` in `newest_snapshots` the first answer took five seconds,
-    the time limit of the driver; with the write awaited in `_append`, the second.
+    the time limit of a call; with the write awaited in `_append` the second never came.
     """
     pool = await pools()
     cold = busy(movements=98)

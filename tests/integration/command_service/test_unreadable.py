@@ -26,8 +26,8 @@ async def test_its_partition_waits_all_others_flow_and_it_goes_on_after_an_upgra
     """Nothing is lost, refused or decided twice: after the upgrade every command has its outcome,
     in the order of the partition.
 
-    Seen to fail: with the batch's own offsets committed for a partition that is held, the commands
-    after it were never answered; with a service that ends instead, the others were not.
+    Seen to fail: with the batch's own offsets committed for a partition that is held, by the lag
+    that was gone; with a service that ends instead, by the others, which were never answered.
     """
     store = PostgresEventStore(await pools("passbook_command_service"))
     newer_id, neighbour, later = islice(account_ids(_SLOT), 3)

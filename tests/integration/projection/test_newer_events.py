@@ -20,8 +20,7 @@ async def test_the_projector_stops_skips_nothing_and_goes_on_after_an_upgrade(
     """It says which type and version; the position stays in front of the event, over any number of
     starts. The code that knows it goes on from there, and takes what came meanwhile.
 
-    Seen to fail: with `BalanceProjection` reading what is stored, by `CannotApply` and a parked
-    account instead.
+    Seen to fail: with `BalanceProjection` reading what is stored, by a `KeyError`.
     """
     before, after = (next(account_ids(5)) for _ in range(2))
     await append_old(store, before)

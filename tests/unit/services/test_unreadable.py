@@ -77,6 +77,6 @@ async def test_a_stream_that_becomes_unreadable_while_it_is_decided_ends_the_ses
     bank.store.record_directly([newer])
     bank.store.gate.set()
     with pytest.raises(PartStopped, match=r"MoneyDeposited of schema version 99: upgrade"):
-        await work
+        await asyncio.wait_for(work, 5)
     assert len(bank.outcomes) == 1
     assert bank.consumer.processed_up_to == 1
