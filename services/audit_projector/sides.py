@@ -32,6 +32,7 @@ SELECT slot_seq, event_id, stream_id, version, event_type, schema_version, data,
        occurred_at, recorded_at
   FROM eventstore.events WHERE slot = $1 AND slot_seq <= $2 ORDER BY slot_seq
 """
+_STORED: Final = "SELECT EXISTS (SELECT FROM eventstore.events WHERE slot = $1 AND event_id = $2)"
 
 
 class Entry(NamedTuple):
@@ -140,6 +141,22 @@ async def both_sides(
             if other and other.slot_seq == number:
                 event, other = other, await anext(right, None)
             yield number, entry, event
+
+
+async def stored(
+    connection: asyncpg.Connection, slot: int, event_id: UUID, up_to: int, archive: Archive | None
+) -> bool:
+    """Tell whether a slot has an event, in the table or, up to a number, in the archive. Slow: for
+    whoever has found a difference and wants to know which one.
+    """
+    if await connection.fetchval(_STORED, slot, event_id):
+        return True
+    through = ReadThrough(connection.fetch, archive)
+    for start in range(1, up_to + 1, GROUP_SIZE):
+        found = await through.between(slot, start, min(start + GROUP_SIZE - 1, up_to))
+        if any(one.event_id == event_id for one in found):
+            return True
+    return False
 
 
 async def _events(

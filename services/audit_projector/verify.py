@@ -29,14 +29,18 @@ from passbook.eventstore.archive.files import Archive
 from passbook.messaging.cloudevents import format_time
 from services.audit_projector.chain import GENESIS
 from services.audit_projector.checkpoints import Checkpoint
-from services.audit_projector.sides import ROWS_AT_ONCE, Entry, Event, both_sides, disagreements
+from services.audit_projector.sides import (
+    ROWS_AT_ONCE,
+    Entry,
+    Event,
+    both_sides,
+    disagreements,
+    stored,
+)
 
 _POSITIONS: Final = "SELECT slot, slot_seq FROM projections.positions WHERE projection = 'audit'"
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _HAS_ENTRY: Final = "SELECT EXISTS (SELECT FROM audit.entries WHERE slot = $1 AND event_id = $2)"
-_HAS_EVENT: Final = (
-    "SELECT EXISTS (SELECT FROM eventstore.events WHERE slot = $1 AND event_id = $2)"
-)
 
 OnProgress = Callable[[int, int], None]
 """Told (entries compared so far, of how many)."""
@@ -206,7 +210,9 @@ class _Comparison:
 
     async def _identify(self, entry: Entry, event: Event) -> None:
         """Tell what happened where the two sides of a number are not the same event."""
-        has_event = await self._store.fetchval(_HAS_EVENT, self._slot, entry.event_id)
+        has_event = await stored(
+            self._store, self._slot, entry.event_id, self._position, self._archive
+        )
         has_entry = await self._audit.fetchval(_HAS_ENTRY, self._slot, event.event_id)
         if has_event and has_entry:
             raise _Wrong("reordered", "entry and event have other numbers on the other side")
