@@ -24,6 +24,10 @@ async def test_inline_balance_is_right_when_the_outcome_arrives() -> None:
             lags = (await here.passbook("projection", "list", "--json")).document
             assert {lag["name"]: lag["events_behind"] for lag in lags}["inline_balance"] == 0
             assert (await here.passbook("migrate", "--check")).code == 0
+            verified = (
+                await here.passbook("projection", "verify", "inline_balance", "--json")
+            ).document
+            assert (verified["ok"], verified["events"]) == (True, 11)
             removed = await here.passbook("projection", "remove-inline", "balance", "--json")
             assert removed.document == {"removed": "inline_balance"}
             assert (await here.passbook("migrate", "--check")).code == 1

@@ -33,12 +33,13 @@ from passbook.projection.rebuild import CONNECTIONS, Rebuilding, Rebuilt
 from passbook.service import database_pool
 from services.audit_projector.projection import AuditProjection
 from services.balance_projector.money import Money
-from services.balance_projector.projection import BalanceProjection
+from services.balance_projector.projection import BalanceProjection, inline
 
 _APPLICATION: Final = "passbook-rebuild"
 _PROJECTIONS: Final[dict[str, Projection]] = {
     "balance": BalanceProjection(),
     "audit": AuditProjection(),
+    inline().name: inline(),
 }
 # The copy's positions say how far it was; the same command goes on from there.
 _GONE: Final = (

@@ -12,6 +12,7 @@ from passbook.cli.failures import EXIT_FAILED, EXIT_OK, CommandFailed
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.config import Settings
+from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import event_store_migrations
 from passbook.messaging.topics import TopicSpec, apply_topics, missing_topics
@@ -85,7 +86,8 @@ async def apply_schema(event_store: str, read_model: str) -> list[Migration]:
                 applied += await _apply(connection, scripts)
     for projection in inline_projections(Settings().inline):
         async with database_pool(event_store, _APPLICATION) as pool, pool.acquire() as connection:
-            await install_inline(connection, PostgresEventStore(pool), projection)
+            store = PostgresEventStore(pool, Archive(Settings().archive))
+            await install_inline(connection, store, projection)
     return applied
 
 

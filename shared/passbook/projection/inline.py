@@ -26,13 +26,29 @@ from passbook.projection.recorded import from_recorded
 
 _PORTION: Final = 200
 """Events of each slot that are folded in one transaction while a projection is installed."""
+# The slots are locked by the append, and nothing is remembered about the rows: whoever replaces them
+# (their generation counts that) need not be noticed. Enters the schema on the way.
+_ADVANCE: Final = """
+UPDATE projections.positions p SET slot_seq = n.slot_seq
+  FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) AS n(slot, expected, slot_seq),
+       set_config('search_path', $5, true)
+ WHERE p.projection = $1 AND p.slot = n.slot AND p.slot_seq = n.expected
+"""
 _CHECK_TIMEOUT_S: Final = 10.0
 _LOCK_OUT: Final = "LOCK TABLE eventstore.slots IN SHARE ROW EXCLUSIVE MODE"
 _BOUNDED: Final = "SET LOCAL lock_timeout = '10s'"
 _GUARDED: Final = """
 SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'eventstore.slots'::regclass AND tgname = $1)
 """
+_BIND: Final = """
+UPDATE projections.installed
+   SET environment_id = (SELECT environment_id FROM eventstore.store_info) WHERE projection = $1
+"""
 _GUARD: Final = "SELECT projections.guard_inline($1, $2)"
+_DROP_COPIES: Final = """
+SELECT projections.drop_copy($1 || '_' || role, $2 || '_' || role)
+  FROM unnest('{next,old,check}'::text[]) AS role
+"""
 _REMOVE: Final = "SELECT projections.remove_inline($1, $2)"
 
 
@@ -49,8 +65,7 @@ class InlineProjections:
 
     def __init__(self, *projections: Projection) -> None:
         """Take installed projections; see `install_inline`."""
-        self._positions = [(projection, Positions(projection.name)) for projection in projections]
-        self._known: set[str] = set()
+        self._projections = projections
 
     async def check(self, connection: asyncpg.Connection) -> None:
         """Return if all of them are installed, in the version of this code.
@@ -58,7 +73,7 @@ class InlineProjections:
         Raises:
             StoreMismatch: with what to do about it.
         """
-        for projection, _ in self._positions:
+        for projection in self._projections:
             await check_migrated(connection, projection_migrations(projection))
             if not await connection.fetchval(_GUARDED, _guard(projection)):
                 message = f"inline projection {projection.name} is only half installed: run `passbook migrate`"
@@ -75,20 +90,15 @@ class InlineProjections:
         events = [from_recorded(event) for event in recorded]
         reached = {event.slot: event.slot_seq for event in recorded}
         expected = {event.slot: event.slot_seq - 1 for event in reversed(recorded)}
-        for projection, positions in self._positions:
+        slots = sorted(reached)
+        numbers = [expected[slot] for slot in slots], [reached[slot] for slot in slots]
+        for projection in self._projections:
             name = projection.name
-            if name not in self._known:
-                if not await positions.load(connection):
-                    raise InlineRefused(name, "it is not installed")
-                self._known.add(name)
             try:
-                await positions.advance(connection, expected, reached, projection.schema)
+                moved = await connection.execute(_ADVANCE, name, slots, *numbers, projection.schema)
+                if moved != f"UPDATE {len(slots)}":
+                    raise InlineRefused(name, "it is not where these events begin: install it anew")
                 await projection.apply(connection, events)
-            except Fenced as error:
-                # Perhaps the rows were replaced; then the next append finds the new ones.
-                self._known.discard(name)
-                reason = "it is not where these events begin; try again, or install it anew"
-                raise InlineRefused(name, reason) from error
             except (*MISFITS, UnknownEventType, UnknownSchemaVersion) as error:
                 raise InlineRefused(name, str(error)) from error
 
@@ -135,6 +145,7 @@ async def install_inline(
         await connection.execute(_BOUNDED)
         await connection.execute(_LOCK_OUT)
         await folding.reach(await store.heads())
+        await connection.execute(_BIND, projection.name)
         await connection.execute(_GUARD, projection.name, projection.writer)
     return folding.events
 
@@ -143,7 +154,9 @@ async def remove_inline(connection: asyncpg.Connection, projection: Projection) 
     """Drop an inline projection and its rows: appends go without it again. Its appenders have to be
     stopped or started without it.
     """
-    await connection.execute(_REMOVE, projection.name, projection.schema)
+    async with connection.transaction():
+        await connection.execute(_DROP_COPIES, projection.name, projection.schema)
+        await connection.execute(_REMOVE, projection.name, projection.schema)
 
 
 class _Folding:

@@ -24,8 +24,9 @@ from passbook.projection.inline import (
     install_inline,
     remove_inline,
 )
+from passbook.projection.rebuild import Rebuilding
 from tests.support.accounts import accepted, account_ids, busy, opened, rejected, rows
-from tests.support.databases import Connect, OpenPool
+from tests.support.databases import Connect, Database, OpenPool
 
 (BALANCE,) = inline_projections(["balance"])
 BOTH = """
@@ -39,6 +40,8 @@ SELECT count(*) FROM (SELECT stream_id, max(version) AS version
  WHERE a.version IS DISTINCT FROM e.version
 """
 SUM = "SELECT coalesce(sum(balance), 0) FROM inline_balances.accounts"
+LEFT = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'inline%'"
+TABLE = "SELECT 'inline_balances.accounts'::regclass::oid"
 POSITIONS = "SELECT slot, slot_seq FROM projections.positions WHERE projection = 'inline_balance'"
 
 
@@ -228,17 +231,42 @@ async def test_installing_folds_the_log_first_while_others_append(
     assert await owner.fetchval(DIFFERENT) == 0
 
 
-async def test_rows_that_were_replaced_fence_the_next_append_only(
-    store: PostgresEventStore, owner: asyncpg.Connection
+async def test_a_rebuild_beside_it_does_not_stop_the_appends(
+    store: PostgresEventStore,
+    database: Database,
+    pools: OpenPool,
+    owner: asyncpg.Connection,
 ) -> None:
+    """The rows are replaced by rebuilt ones while others append, and those are kept from then on."""
     accounts = AccountRepository(store)
+    await store.append_batch({5: 0}, rows(*(busy(next(account_ids(5)), 50) for _ in range(20))), [])
+    before = await owner.fetchval(TABLE)
+    done = asyncio.Event()
+
+    async def save_on(slot: int) -> None:
+        while not done.is_set():
+            account = opened(next(account_ids(slot)))
+            await accounts.save(account)
+            account.deposit(Decimal("1.00"))
+            await accounts.save(account)
+
+    async with asyncio.TaskGroup() as group:
+        for slot in (5, 6):
+            group.create_task(save_on(slot))
+        try:
+            pool = await pools(size=8)
+            reading = PostgresEventStore(pool)
+            rebuilding = Rebuilding(BALANCE, pool, reading, database.environment_id)
+            result = await rebuilding.rebuild()
+        finally:
+            done.set()
+    assert result.ok
+    assert await owner.fetchval(TABLE) != before
     await accounts.save(opened())
-    await owner.execute("UPDATE projections.positions SET generation = generation + 1")
-    account = opened()
-    with pytest.raises(InlineRefused, match="try again"):
-        await accounts.save(account)
-    await accounts.save(account)
     assert await owner.fetchval(DIFFERENT) == 0
+    assert await positions(owner) == await store.heads()
+    await remove_inline(owner, BALANCE)
+    assert await owner.fetchval(LEFT) == 0
 
 
 async def test_the_hook_gets_events_as_they_are_read_back(pools: OpenPool) -> None:
