@@ -66,8 +66,24 @@ class Parking:
             try:
                 async with connection.transaction():
                     await self._projection.apply(connection, history)
+            except MISFITS:
+                await self._as_far_as_it_fits(connection, account_id, history)
+
+    async def _as_far_as_it_fits(
+        self, connection: asyncpg.Connection, account_id: str, history: Sequence[PublishedEvent]
+    ) -> None:
+        """Apply an account's events one by one, and park it from the one that does not fit.
+
+        Its row is then as of the last event that does, however the events came in batches: a
+        rebuild, which has larger ones, leaves the same row behind.
+        """
+        for number, event in enumerate(history):
+            try:
+                async with connection.transaction():
+                    await self._projection.apply(connection, [event])
             except MISFITS as error:
-                await self._park(connection, account_id, history, str(error))
+                await self._park(connection, account_id, history[number:], str(error))
+                return
 
     async def _park(
         self,

@@ -175,7 +175,11 @@ async def test_an_account_whose_events_fit_nowhere_is_parked_in_both(
     reader: asyncpg.Connection,
     rebuilding: MakeRebuilding,
 ) -> None:
-    """No aggregate would do it: the event was written by somebody else."""
+    """No aggregate would do it: the event was written by somebody else. Its row is as of the last
+    event that fits, whatever else was in the batch.
+
+    Seen to fail: with all of the batch's events of the account left out: then it has no row.
+    """
     bad, good = next(account_ids(5)), next(account_ids(5))
     opening, deposit = rows(busy(bad, 1))
     overdraft = deposit._replace(
@@ -191,14 +195,13 @@ async def test_an_account_whose_events_fit_nowhere_is_parked_in_both(
     before = await balances(reader)
 
     for _ in range(2):
-        await rebuilding(BalanceProjection()).rebuild()
+        assert (await rebuilding(BalanceProjection()).rebuild()).ok
 
-    # The copy applied all of a batch or nothing of the account; what it has, it has of the log.
     parked = await reader.fetch(
-        "SELECT projection, account_id FROM projections.parked ORDER BY projection"
+        "SELECT projection, account_id, slot_seq FROM projections.parked ORDER BY projection"
     )
-    assert [tuple(row) for row in parked] == [("balance", bad), ("balance_old", bad)]
-    assert (await balances(reader))[good] == before[good]
+    assert [tuple(row) for row in parked] == [("balance", bad, 4), ("balance_old", bad, 4)]
+    assert await balances(reader) == before
 
 
 async def test_the_copy_meets_the_live_rows_at_exactly_their_positions(
