@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from passbook.domain.account import BankAccount
+from passbook.eventstore.archive import lock
 from passbook.eventstore.archive.planning import Choice
 from passbook.eventstore.archive.restore import Restored, restore_archives
 from passbook.eventstore.archive.run import Archived, Watch, run_archive
@@ -123,14 +124,16 @@ async def test_every_account_has_a_snapshot_that_is_right(books: Books, account_
         assert found == Snapshot.of(account)._replace(state=found.state)
 
 
-async def test_two_runs_are_kept_apart(books: Books, account_id: UUID) -> None:
+async def test_two_runs_are_kept_apart(
+    books: Books, account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail: without the lock."""
+    monkeypatch.setattr(lock, "_PATIENCE", "50ms")
     await books.current()
     held, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
-        from passbook.eventstore.archive.lock import alone
-
-        async with alone(books.pool):
+        async with lock.alone(books.pool):
             held.set()
             await go_on.wait()
 

@@ -30,6 +30,9 @@ _VERBS: Final = {
     "SELECT FROM eventstore.store_info": _EVERYBODY,
     "SELECT FROM eventstore.relay_positions": _EVERYBODY,
     "SELECT FROM passbook.migrations": _EVERYBODY,
+    "SELECT FROM eventstore.archives": _EVERYBODY,
+    "SELECT FROM eventstore.archive_segments": _EVERYBODY,
+    "SELECT FROM eventstore.archived_streams": _EVERYBODY,
     _APPEND: {_COMMAND},
     "SELECT eventstore.settled(0::smallint)": {_COMMAND, _READER},
     "INSERT INTO eventstore.relay_positions VALUES (0, 1, 0, 0)": {_RELAY},
@@ -53,10 +56,18 @@ _VERBS: Final = {
     " VALUES (0, 1, 1, 1, gen_random_uuid(), gen_random_uuid(), now(), now(),"
     " '', '{}', '', '', '', '', '')": {_AUDIT},
 }
+_OF_THE_OWNER: Final = (
+    "SELECT eventstore.archive(1, '', '', NULL, {})".format(", ".join(["'{}'"] * 11)),
+    "SELECT eventstore.unarchive(1, '{}', '{}', '{}')",
+    "SELECT eventstore.restore_events({})".format(", ".join(["'{}'"] * 11)),
+)
 _REFUSED: Final = (
     *(
         f"{verb} eventstore.{table}{rest}"
-        for table in ("events", "commands", "slots", "store_info")
+        for table in (
+            *("events", "commands", "slots", "store_info"),
+            *("archives", "archive_segments", "archived_streams"),
+        )
         for verb, rest in (
             ("INSERT INTO", " DEFAULT VALUES"),
             ("DELETE FROM", ""),
@@ -68,6 +79,8 @@ _REFUSED: Final = (
     "UPDATE eventstore.commands SET version = 1",
     "UPDATE eventstore.slots SET head = 0",
     "UPDATE eventstore.store_info SET slot_count = 1",
+    "UPDATE eventstore.archived_streams SET version = 1",
+    *_OF_THE_OWNER,
     "SELECT FROM eventstore.slots FOR UPDATE",
     "DELETE FROM eventstore.relay_positions",
     "DELETE FROM projections.positions",
@@ -125,6 +138,16 @@ async def test_what_nobody_may_is_refused_to_every_login(connect: Connect, role:
 async def test_the_owner_may_so_the_statements_are_no_nonsense(connect: Connect) -> None:
     owner = await connect()
     assert [statement for statement in _VERBS if not await _may(owner, statement)] == []
+
+
+async def test_the_owner_reaches_the_functions_of_the_archive(connect: Connect) -> None:
+    owner = await connect()
+    archive, unarchive, restore = _OF_THE_OWNER
+    with pytest.raises(asyncpg.CheckViolationError):
+        await owner.execute(archive)
+    with pytest.raises(asyncpg.PostgresError, match="archive 1 is not the newest"):
+        await owner.execute(unarchive)
+    await owner.execute(restore)
 
 
 @pytest.mark.parametrize("role", ROLES)

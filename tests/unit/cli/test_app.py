@@ -45,11 +45,26 @@ VERBS: Final = (
     ("dlq", "list"),
     ("dlq", "show"),
     ("dlq", "replay"),
+    ("archive",),
+    ("archive", "run"),
+    ("archive", "verify"),
+    ("archive", "restore"),
+    ("archive", "list"),
     ("bench",),
     ("bench", "throughput"),
     ("bench", "latency"),
 )
-GROUPS: Final = {"", "topics", "account", "events", "audit", "projection", "dlq", "bench"}
+GROUPS: Final = {
+    "",
+    "topics",
+    "account",
+    "events",
+    "audit",
+    "projection",
+    "dlq",
+    "archive",
+    "bench",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,14 @@ import asyncpg
 from passbook.eventstore.errors import AnotherArchiving
 
 _KEY: Final = 0x7061_7373_6172  # "passar"
-_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
-_UNLOCK: Final = "SELECT pg_advisory_unlock($1)"
+# The session of a run that was killed holds the lock until the server has ended its statement.
+_PATIENCE: Final = "10s"
+
+_LOCK: Final = """
+SELECT set_config('lock_timeout', $2, false), pg_advisory_lock($1),
+       set_config('lock_timeout', '0', false)
+"""
+_UNLOCK: Final = "SELECT pg_advisory_unlock($1), set_config('lock_timeout', '0', false)"
 
 
 @asynccontextmanager
@@ -19,12 +25,14 @@ async def alone(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
     whatever removes rows must be done through it.
 
     Raises:
-        AnotherArchiving: somebody else holds it.
+        AnotherArchiving: somebody else holds it, and goes on holding it.
     """
     async with pool.acquire() as connection:
-        if not await connection.fetchval(_LOCK, _KEY):
+        try:
+            await connection.execute(_LOCK, _KEY, _PATIENCE)
+        except asyncpg.LockNotAvailableError as error:
             message = "another archive run or restore is under way: wait for its end"
-            raise AnotherArchiving(message)
+            raise AnotherArchiving(message) from error
         try:
             yield connection
         finally:
