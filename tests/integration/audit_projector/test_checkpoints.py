@@ -1,5 +1,8 @@
 """Invariant 6, where the chains alone prove nothing: a tail that is gone from everywhere, a suffix
 written anew on both sides. Each test first shows that without a checkpoint nobody would know.
+
+Seen to fail: without the look behind the end (those with `cut_off`), without the comparison with the
+signed hash (those with `rewritten`), without the look at the previous checkpoint (what is signed).
 """
 
 from collections.abc import Awaitable, Callable

@@ -96,7 +96,7 @@ async def test_account_that_still_does_not_fit_stays_parked_with_the_new_reason(
     reader: asyncpg.Connection,
     account: ParkedAccount,
 ) -> None:
-    """Seen to fail: without the savepoint, the account's row is gone."""
+    """Seen to fail: without the savepoint, not even the new reason can be written."""
     before = await balances(reader)
     await owner.execute(
         "ALTER TABLE balances.accounts ADD CONSTRAINT small CHECK (balance < 103) NOT VALID"
