@@ -89,7 +89,7 @@ def _differences(found: dict[str, Any]) -> list[Text]:
         if not live:
             changed = ["is missing in the live rows"]
         elif not rebuilt:
-            changed = ["is not in the log"]
+            changed = ["is not in the rebuilt rows"]
         why = " (parked)" if one["parked"] else ""
         lines.append(Text(f"  {one['account_id']}{why}: {', '.join(changed)}", style="red"))
     if found["differing"] > len(lines):
