@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import uuid4
 
-from passbook.cli.connect import connect, read_model_owner
+from passbook.cli.connect import admin_dsn, connect, read_model_owner
+from passbook.cli.demo.archiving import Archiving
 from passbook.cli.demo.asking import Asking, Cast
 from passbook.cli.demo.keeping import Keeping
 from passbook.cli.demo.reading import Reading
@@ -20,6 +21,8 @@ from passbook.client import ClientError, PassbookClient
 from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
 from passbook.embedded.signals import run_until_signalled
+from passbook.eventstore.archive.files import Archive
+from passbook.eventstore.errors import EventStoreError
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.messaging.tail import Tail
 from passbook.service import UNAVAILABLE, database_pool
@@ -46,19 +49,20 @@ async def demo(*, options: Options = DEFAULTS) -> int:
 async def _play(report: Report, options: Options) -> bool:
     async with _bank(options) as settings:
         try:
-            await perform(settings, report)
-            await rebuild(settings, read_model_owner(options), report)
-        except (ClientError, *UNAVAILABLE) as error:
+            await perform(settings, admin_dsn(options), read_model_owner(options), report)
+        except (ClientError, EventStoreError, *UNAVAILABLE) as error:
             report.check("the story comes to its end", str(error), ok=False)
         report.conclude()
     return True
 
 
-async def perform(settings: Settings, report: Report) -> None:
-    """Play the story at a bank that runs, and record what was seen.
+async def perform(
+    settings: Settings, event_store_owner: str, read_model_owner: str, report: Report
+) -> None:
+    """Play the story at a bank that runs, and record what was seen. The owners are logins.
 
     Raises:
-        ClientError, StoreUnavailable, ConsumerLost: it does not run well enough for that.
+        ClientError, EventStoreError, ConsumerLost: it does not run well enough for that.
     """
     cast = Cast(alice=uuid4(), bob=uuid4())
     topics = settings.topics
@@ -68,9 +72,17 @@ async def perform(settings: Settings, report: Report) -> None:
         Tail(settings.kafka, topics.events, topics.partitions, client_id=_APPLICATION) as published,
         PassbookClient(settings.kafka, topics, source="/passbook/demo") as client,
     ):
+        archive = Archive(settings.archive)
+        store = PostgresEventStore(events, archive)
+        reading = Reading(events, rows, published, report, cast, archive)
         await Asking(client, report, cast).play()
-        await Keeping(client, events, PostgresEventStore(events), report).play()
-        await Reading(events, rows, published, report, cast).play()
+        await reading.play()
+        await Keeping(client, events, store, report).play()
+        await rebuild(settings, read_model_owner, report)
+        archiving = Archiving(settings, event_store_owner, rows, report)
+        await archiving.move(cast.bob)
+        await reading.prove()
+        await archiving.bring_back()
 
 
 @asynccontextmanager
