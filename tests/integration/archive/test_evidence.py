@@ -10,6 +10,7 @@ from services.audit_projector.checkpoints import Checkpoint
 from services.audit_projector.heads import environment, heads_to_sign
 from services.audit_projector.verify import Verification, verify
 from tests.integration.archive.conftest import SLOT, Books
+from tests.integration.audit_projector.forging import only
 from tests.support.databases import Connect
 
 Verify = Callable[..., Awaitable[Verification]]
@@ -34,12 +35,6 @@ async def check(books: Books, connect: Connect) -> Verify:
         return await verify(*sides, lambda *_: None, checkpoints, books.archive)
 
     return check
-
-
-def only(found: Verification) -> tuple[int, int, str]:
-    """Return the one difference as the command line names it."""
-    (difference,) = found.differences
-    return difference.slot, difference.slot_seq, difference.kind
 
 
 async def test_entries_of_archived_events_that_changed_places_are_found(
