@@ -5,12 +5,13 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from passbook.domain.account import BankAccount
 from passbook.eventstore.archive import lock
+from passbook.eventstore.archive.manifests import Manifest
 from passbook.eventstore.archive.planning import Choice
 from passbook.eventstore.archive.restore import Restored, restore_archives
 from passbook.eventstore.archive.run import Archived, Watch, run_archive
@@ -161,7 +162,7 @@ async def test_two_runs_are_kept_apart(
     ],
 )
 async def test_a_run_that_is_killed_is_run_again(books: Books, account_id: UUID, step: str) -> None:
-    """Seen to fail: with leftovers not replaced, and with rows removed before the record."""
+    """Seen to fail: with leftovers left where they are, and with the manifest written last."""
     before = await books.log()
 
     def kill(done: str) -> None:
@@ -189,6 +190,46 @@ async def test_a_run_that_is_killed_is_run_again(books: Books, account_id: UUID,
         "segment-000001-05.parquet",
         "segment-000001-09.parquet",
     }
+
+
+async def test_the_archive_of_another_event_store_is_left_alone(
+    books: Books, account_id: UUID
+) -> None:
+    """Seen to fail: with its files taken for leftovers."""
+    await books.current()
+    books.archive.directory.mkdir()
+    manifest = Manifest(uuid4(), {"closed": "true"}, None, ()).write(books.archive.directory)
+
+    with pytest.raises(ArchiveRefused, match="PASSBOOK_ARCHIVE_DIR"):
+        await run_archive(books.pool, books.pool, books.archive, EVERYTHING)
+
+    assert account_id
+    assert [file.name for file in books.files()] == [manifest.file]
+
+
+async def test_readers_notice_nothing_of_what_moves_meanwhile(
+    books: Books, account_id: UUID
+) -> None:
+    """Seen to fail: with one attempt instead of three (`_ATTEMPTS`)."""
+    before, history = await books.log(), await books.store.history(account_id)
+    done = asyncio.Event()
+
+    async def read() -> int:
+        reads = 0
+        while not done.is_set():
+            assert await books.log() == before
+            assert await books.store.history(account_id) == history
+            reads += 1
+        return reads
+
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(read()) for _ in range(2)]
+        for _ in range(4):
+            await books.run(CLOSED)
+            await books.run()
+            await restore_archives(books.pool, books.archive)
+        done.set()
+    assert min(reader.result() for reader in readers) > 1
 
 
 async def test_restoring_leaves_nothing_of_the_archive(books: Books, account_id: UUID) -> None:

@@ -16,6 +16,7 @@ import orjson
 
 from passbook.eventstore.archive.durable import UNFINISHED, published
 from passbook.eventstore.archive.records import ArchiveRecord, Segment
+from passbook.eventstore.errors import ArchiveRefused
 
 _OURS: Final = re.compile(r"(?:manifest|segment)-(\d{6,})(?:-\d\d)?\.(?:json|parquet)")
 
@@ -72,9 +73,25 @@ def described(segments: Sequence[Segment]) -> list[dict[str, Any]]:
     ]
 
 
-def clear_leftovers(directory: Path, recorded: int) -> None:
-    """Remove what runs that did not end have left: files of manifests above the last on record."""
-    for path in directory.iterdir():
-        ours = _OURS.fullmatch(path.name.removesuffix(UNFINISHED))
-        if ours and int(ours[1]) > recorded:
-            path.unlink()
+def clear_leftovers(directory: Path, recorded: int, environment_id: UUID) -> None:
+    """Remove what runs that did not end have left: files of manifests above the last on record.
+
+    Raises:
+        ArchiveRefused: another event store has its archive here; nothing was removed.
+    """
+    leftovers = [
+        path
+        for path in directory.iterdir()
+        if (ours := _OURS.fullmatch(path.name.removesuffix(UNFINISHED))) and int(ours[1]) > recorded
+    ]
+    for path in leftovers:
+        if path.suffix == ".json":
+            owner = orjson.loads(path.read_bytes())["environment_id"]
+            if owner != str(environment_id):
+                message = (
+                    f"{directory} is the archive of event store {owner}, this one is "
+                    f"{environment_id}: set PASSBOOK_ARCHIVE_DIR to a directory of its own"
+                )
+                raise ArchiveRefused(message)
+    for path in leftovers:
+        path.unlink()

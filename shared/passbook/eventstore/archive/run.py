@@ -74,7 +74,8 @@ async def run_archive(
 
     Raises:
         AnotherArchiving: one is under way.
-        ArchiveRefused: the relay or a projection has not had what is chosen.
+        ArchiveRefused: the relay or a projection has not had what is chosen, or the directory is
+            that of another event store.
         ArchiveUnreadable: a segment is not what was written, or pyarrow is missing.
     """
     async with alone(owner) as connection:
@@ -88,13 +89,13 @@ async def run_archive(
         known = await archives(connection.fetch)
         previous = known[-1] if known else None
         archive.directory.mkdir(parents=True, exist_ok=True)
-        clear_leftovers(archive.directory, previous.number if previous else 0)
+        environment_id = await connection.fetchval(_ENVIRONMENT)
+        clear_leftovers(archive.directory, previous.number if previous else 0, environment_id)
         ends = {one.slot: one.end for one in portions}
         await check_covered(connection, read_model, ends)
         watch.step(f"{sum(len(one.versions) for one in portions):,} accounts are to be archived")
         number = previous.number + 1 if previous else 1
         segments = [await _segment(connection, archive, one, number, watch) for one in portions]
-        environment_id = await connection.fetchval(_ENVIRONMENT)
         record = Manifest(environment_id, choice.described, previous, segments).write(
             archive.directory
         )
