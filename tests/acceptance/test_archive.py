@@ -175,6 +175,9 @@ async def test_the_verbs_on_a_running_installation(running_passbook: Program) ->
     ended = await passbook("audit", "verify")
     assert ended.code == 1
     assert segment.name in ended.stderr
+    looked = {one["name"]: one for one in (await passbook("doctor", "--json")).document["checks"]}
+    assert not looked["archive"]["ok"]
+    assert segment.name in looked["archive"]["detail"]
     segment.write_bytes(content)
 
     restored = await passbook("archive", "restore", "--json")

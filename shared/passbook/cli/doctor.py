@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from passbook.cli.checks import broker, machine, store
+from passbook.cli.checks import archive, broker, machine, store
 from passbook.cli.checks.finding import Finding, State, Verdict, examine, failed
 from passbook.cli.connect import connect
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK, NothingRuns
@@ -78,7 +78,10 @@ async def _broker(settings: Settings) -> list[Finding]:
 async def _databases(settings: Settings) -> list[Finding]:
     try:
         async with _connections(settings) as (events, rows):
-            return await _examine_databases(events, rows)
+            findings = await _examine_databases(events, rows)
+            if not any(finding.failed for finding in findings):
+                findings.append(await examine("archive", archive.files(events, settings.archive)))
+            return findings
     except StoreUnavailable as error:
         remedy = "see that PASSBOOK_EVENT_STORE_DSN is right and PostgreSQL runs"
         return [Finding("postgresql", failed(str(error), remedy))]
