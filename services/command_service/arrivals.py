@@ -1,7 +1,8 @@
 """What a poll brings: records decoded, and partitions that have to wait.
 
-A stream that this code cannot read (an event of a newer schema version, or a damaged one) must not
-be decided on, and must not stop the bank. Three answers were possible:
+A stream that this code cannot read (an event of a newer schema version, a damaged one, a file of the
+archive that is missing) must not be decided on, and must not stop the bank. Three answers were
+possible:
 
 - stop the service: one event, which anybody with the right to append can write, would take every
   account down with it;

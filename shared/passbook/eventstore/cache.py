@@ -10,16 +10,18 @@ the head is not used: what is folded here is always the log up to one number of 
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
 from passbook.domain.account import BankAccount
 from passbook.domain.slots import slot_of
+from passbook.eventstore.errors import LogIncomplete
 from passbook.eventstore.snapshots import INTERVAL, Snapshot, SnapshotStore, load_if_possible
 from passbook.eventstore.store import EventStore, RecordedEvent
 
-UNREADABLE: Final = (ValueError, KeyError)
+_UNREADABLE: Final = (ValueError, KeyError)
 """What `RecordedEvent.decode` raises: this code is too old for an event, or the event is damaged."""
 
 _WITHOUT_SNAPSHOTS_S: Final = 5.0
@@ -78,7 +80,7 @@ class AccountCache:
 
     async def load(self, account_ids: Iterable[UUID]) -> dict[UUID, Exception]:
         """Make sure that all these accounts are held, except those that this code cannot read;
-        return why not (account → reason, one of `UNREADABLE`).
+        return why not (account → `LogIncomplete`, or what `RecordedEvent.decode` raises).
 
         Raises:
             StoreUnavailable: nothing changed.
@@ -96,8 +98,8 @@ class AccountCache:
         wanted = list(missing)
         snapshots = await self._newest_snapshots(wanted)
         after = {account_id: snapshot.version for account_id, snapshot in snapshots.items()}
-        events = await self._store.read_streams(wanted, self.heads, after)
-        unreadable = _fold(places, snapshots, events)
+        events, incomplete = await self._read(wanted, after)
+        unreadable = incomplete | _fold(places, snapshots, events)
         for account_id in unreadable:
             del places[account_id]
         for account_id, version in after.items():
@@ -143,6 +145,23 @@ class AccountCache:
     def _next_due(self, version: int) -> int:
         return (version // self._interval + 1) * self._interval
 
+    async def _read(
+        self, account_ids: Sequence[UUID], after: Mapping[UUID, int]
+    ) -> tuple[list[RecordedEvent], dict[UUID, Exception]]:
+        """Read the events of accounts; those whose events are not all to be had are told apart from
+        the others, which costs a query each and is rare.
+        """
+        with suppress(LogIncomplete):
+            return await self._store.read_streams(account_ids, self.heads, after), {}
+        events: list[RecordedEvent] = []
+        incomplete: dict[UUID, Exception] = {}
+        for account_id in account_ids:
+            try:
+                events += await self._store.read_streams([account_id], self.heads, after)
+            except LogIncomplete as error:
+                incomplete[account_id] = error
+        return events, incomplete
+
     async def _newest_snapshots(self, account_ids: Sequence[UUID]) -> dict[UUID, Snapshot]:
         if self._snapshots is None or time.monotonic() < self._snapshots_from:
             return {}
@@ -167,6 +186,6 @@ def _fold(
             place.account = BankAccount(event.stream_id)
         try:
             place.account.apply(event.decode())
-        except UNREADABLE as error:
+        except _UNREADABLE as error:
             unreadable.setdefault(event.stream_id, error)
     return unreadable

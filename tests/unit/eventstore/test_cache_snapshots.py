@@ -10,7 +10,7 @@ import pytest
 from passbook.domain.account import BankAccount
 from passbook.eventstore import cache as cache_module
 from passbook.eventstore.cache import AccountCache
-from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.errors import LogIncomplete, StoreUnavailable
 from passbook.eventstore.memory import InMemoryEventStore
 from passbook.eventstore.snapshots import InMemorySnapshotStore, Snapshot
 from passbook.eventstore.store import RecordedEvent
@@ -152,6 +152,53 @@ async def test_a_snapshot_is_due_at_the_next_multiple_after_the_newest_one(
     assert (place.snapshot_due, late.snapshot_due) == (30, 10)
     assert cache.snapshot(late).version == 25
     assert late.snapshot_due == 30
+
+
+class Incomplete(InMemoryEventStore):
+    """Cannot find the events of one account, as when a file of the archive is missing."""
+
+    def __init__(self, lost: UUID) -> None:
+        """Lose the events of one account."""
+        super().__init__()
+        self._lost = lost
+
+    async def read_streams(
+        self,
+        stream_ids: Sequence[UUID],
+        up_to: Mapping[int, int],
+        after: Mapping[UUID, int] | None = None,
+    ) -> list[RecordedEvent]:
+        """Read, or say that something is missing."""
+        if self._lost in stream_ids and not (after or {}).get(self._lost):
+            message = "segment 7 is missing"
+            raise LogIncomplete(message)
+        return await super().read_streams(stream_ids, up_to, after)
+
+
+async def test_an_account_whose_events_are_missing_does_not_keep_the_others_from_being_read() -> (
+    None
+):
+    """It is unreadable until its events are back, or a snapshot covers what is missing.
+
+    Seen to fail: without the second look, account by account.
+    """
+    lost, other = busy(movements=2), busy(movements=2)
+    store = Incomplete(lost.id)
+    states = await _stored(store, lost)
+    await _stored(store, other)
+    snapshots = InMemorySnapshotStore(store)
+    cache = AccountCache(store, 10, snapshots)
+
+    unreadable = await cache.load([lost.id, other.id])
+    assert {account_id: str(error) for account_id, error in unreadable.items()} == {
+        lost.id: "segment 7 is missing"
+    }
+    assert _account(cache, other.id).version == 3
+    assert cache.get(lost.id) is None
+
+    await snapshots.save([Snapshot.of(states[1])])
+    assert await cache.load([lost.id]) == {}
+    assert _account(cache, lost.id).version == 3
 
 
 async def test_an_unreadable_event_behind_a_snapshot_makes_the_account_unreadable(
