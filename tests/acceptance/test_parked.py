@@ -25,7 +25,7 @@ from tests.support.world import BALANCES, SERVICES, World, at_least
 
 pytestmark = pytest.mark.timeout(240)
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 async def send(world: World, expected: Expectation, *commands: Command) -> None:

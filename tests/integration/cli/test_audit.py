@@ -44,6 +44,13 @@ async def test_verification_of_what_is_there_succeeds_and_says_how_far(
         "newer_events": 0,
         "first_difference": None,
         "differences": [],
+        "checkpoints": {
+            "used": 0,
+            "confirmed_heads": 0,
+            "trusted_key": False,
+            "signed_by": [],
+            "wrong": [],
+        },
     }
 
 
