@@ -191,3 +191,13 @@ async def test_what_differs_is_told_by_account_and_in_sum(
 
 async def _applied(world: World, events: int) -> bool:
     return await world.applied("balance") == events
+
+
+async def test_the_figures_of_a_rebuild_can_be_measured(passbook: Program) -> None:
+    """On a server that is configured, in a database of its own; here only that it works."""
+    ended = await passbook("bench", "rebuild", "--events", 3000, "--accounts", 200, "--json")
+    assert ended.code == 0, ended.stderr
+    found = ended.document
+    assert (found["ok"], found["events"], found["accounts"]) == (True, 3000, 200)
+    assert found["events_per_s"] > 0
+    assert found["held_ms"] > 0

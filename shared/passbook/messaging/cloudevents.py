@@ -6,6 +6,8 @@ Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
 from datetime import UTC, datetime
 from typing import Final
 
+import orjson
+
 Header = tuple[str, bytes]
 
 SPECVERSION: Final[Header] = ("ce_specversion", b"1.0")
@@ -22,6 +24,8 @@ PASSED_ON: Final = (
 
 def format_time(moment: datetime) -> str:
     """Return an aware time as RFC 3339 in UTC, like `2026-01-31T12:00:00.000001Z`."""
-    if moment.tzinfo is UTC:  # as the driver returns it; converting took a third of a rebuild
-        return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+    # As the driver returns it, and five times as fast: half of a rebuild was spent here. Where the
+    # fraction is nought, orjson leaves it out.
+    if moment.tzinfo is UTC and moment.microsecond:
+        return orjson.dumps(moment, option=orjson.OPT_UTC_Z)[1:-1].decode()
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
