@@ -268,15 +268,6 @@ async def test_forged_checkpoints_prove_nothing_and_are_named(
     assert await wrong("--checkpoint", kept, "--public-key", other, public) == []
     assert await wrong("--checkpoint", kept, altered) == [(str(altered), "bad_signature")]
     assert await wrong("--checkpoint", kept, "--public-key", other) == [(str(kept), "wrong_key")]
-    folder = tmp_path / "kept"
-    for number in range(3):
-        file = folder / f"{number}.checkpoint.json"
-        before = ("--previous", folder / f"{number - 1}.checkpoint.json") if number else ()
-        taken = await passbook("audit", "checkpoint", "--key", private, "--output", file, *before)
-        assert taken.code == 0, taken.stderr
-    taken_away(str(folder / "1.checkpoint.json"))
-    gap = str(folder / "2.checkpoint.json")
-    assert await wrong("--checkpoint", folder) == [(gap, "link_missing")]
     missing = await passbook("audit", "verify", "--checkpoint", tmp_path / "none.json")
     assert (missing.code, "No such file" in missing.stderr) == (1, True)
     overwritten = await passbook("audit", "checkpoint", "--key", private, "--output", kept)
