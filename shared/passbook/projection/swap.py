@@ -38,12 +38,22 @@ SELECT FROM projections.positions WHERE projection = $1 ORDER BY slot FOR NO KEY
 """
 _NOW: Final = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 # A snapshot that is older than what was committed until `$1`. Transaction ids are compared by their
-# ages, which count across the wrap-around of the short ones that pg_stat_activity shows.
+# ages, which count across the wrap-around of the short ones that pg_stat_activity shows. Whoever waits
+# for this session, or for somebody who does, would be waited for in vain: an instance with its next
+# batch, or an append with an inline projection. They look anew when they go on.
 _OLDER: Final = """
+WITH RECURSIVE waiting AS (
+    SELECT pid, pg_blocking_pids(pid) AS for_pids FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'
+), ours AS (
+    SELECT pg_backend_pid() AS pid
+     UNION
+    SELECT w.pid FROM waiting w JOIN ours o ON o.pid = ANY (w.for_pids)
+)
 SELECT pid, application_name, to_char(now() - xact_start, 'HH24:MI:SS') AS since
   FROM pg_stat_activity
  WHERE datname = current_database() AND backend_type = 'client backend'
-   AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL
+   AND pid NOT IN (SELECT pid FROM ours) AND backend_xmin IS NOT NULL
    AND age(backend_xmin) > pg_snapshot_xmax(pg_current_snapshot())::text::bigint - $1::bigint
  ORDER BY xact_start LIMIT 1
 """
