@@ -10,7 +10,8 @@ from passbook.eventstore.store import NewEvent, RecordedEvent
 
 InlineHook = Callable[[asyncpg.Connection, Sequence[RecordedEvent]], Awaitable[None]]
 """Called inside the transaction of an append, with what it has recorded. Whatever it raises, the
-append did not happen."""
+append did not happen. It must let failures of the connection out: after one, PostgreSQL would end
+the transaction by rolling it back, whatever it is told."""
 
 
 def recorded_events(

@@ -1,7 +1,7 @@
 """Inline projections: event and row are one transaction, whoever appends."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -17,13 +17,16 @@ from passbook.eventstore.errors import (
 )
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.repository import AccountRepository
+from passbook.migrations import apply_migrations
 from passbook.projection.inline import (
     InlineProjections,
     InlineRefused,
+    inline_hook,
     inline_projections,
     install_inline,
     remove_inline,
 )
+from passbook.projection.protocol import projection_migrations
 from passbook.projection.rebuild import Rebuilding
 from tests.support.accounts import accepted, account_ids, busy, opened, rejected, rows
 from tests.support.databases import Connect, Database, OpenPool
@@ -65,11 +68,6 @@ async def store(
     await install_inline(owner, plain, BALANCE)
     pool = await pools("passbook_command_service")
     return PostgresEventStore(pool, inline=InlineProjections(BALANCE))
-
-
-async def positions(connection: asyncpg.Connection) -> Mapping[int, int]:
-    """Return where the inline balance is."""
-    return dict(await connection.fetch(POSITIONS))
 
 
 async def test_row_is_right_as_soon_as_the_append_has_returned(
@@ -129,7 +127,7 @@ async def test_another_connection_never_sees_one_without_the_other(
     assert looks > 5
     assert await reader.fetchval(DIFFERENT) == 0
     assert await reader.fetchval(SUM) == 3 * 114 + 3 * 15 * 103
-    assert await positions(reader) == await store.heads()
+    assert dict(await reader.fetch(POSITIONS)) == await store.heads()
 
 
 async def test_an_append_that_is_refused_leaves_neither_event_nor_row(
@@ -138,7 +136,7 @@ async def test_an_append_that_is_refused_leaves_neither_event_nor_row(
     accounts = AccountRepository(store)
     account = opened()
     await accounts.save(account)
-    before = await positions(reader)
+    before = dict(await reader.fetch(POSITIONS))
     late = await accounts.get(account.id)
     account.deposit(Decimal("5.00"))
     await accounts.save(account)
@@ -153,7 +151,7 @@ async def test_an_append_that_is_refused_leaves_neither_event_nor_row(
         await store.append_batch({slot: before[slot] + 1}, other, [accepted(other, command)])
     assert tuple(await reader.fetchrow(BOTH, account.id)) == (2, 2)
     assert await reader.fetchval(SUM) == Decimal("105.00")
-    assert await positions(reader) == {**before, slot: before[slot] + 1}
+    assert dict(await reader.fetch(POSITIONS)) == {**before, slot: before[slot] + 1}
 
 
 async def test_a_fold_that_fails_refuses_the_append(
@@ -223,7 +221,7 @@ async def test_installing_folds_the_log_first_while_others_append(
     heads = await plain.heads()
     assert folded == sum(heads.values()) >= 6 * 301
     assert await owner.fetchval(DIFFERENT) == 0
-    assert await positions(owner) == heads
+    assert dict(await owner.fetch(POSITIONS)) == heads
     assert await install_inline(owner, plain, BALANCE) == 0
     pool = await pools("passbook_command_service")
     store = PostgresEventStore(pool, inline=InlineProjections(BALANCE))
@@ -264,9 +262,27 @@ async def test_a_rebuild_beside_it_does_not_stop_the_appends(
     assert await owner.fetchval(TABLE) != before
     await accounts.save(opened())
     assert await owner.fetchval(DIFFERENT) == 0
-    assert await positions(owner) == await store.heads()
+    assert dict(await owner.fetch(POSITIONS)) == await store.heads()
     await remove_inline(owner, BALANCE)
     assert await owner.fetchval(LEFT) == 0
+
+
+async def test_only_what_exists_and_is_installed_is_taken(
+    pools: OpenPool, owner: asyncpg.Connection
+) -> None:
+    pool = await pools("passbook_command_service")
+    assert await inline_hook(pool, []) is None
+    with pytest.raises(StoreMismatch, match="audit has no inline form"):
+        await inline_hook(pool, ["audit"])
+    with pytest.raises(StoreMismatch, match="nonsense has no inline form"):
+        await inline_hook(pool, ["nonsense"])
+    with pytest.raises(StoreMismatch, match="not migrated"):
+        await inline_hook(pool, ["balance"])
+    await apply_migrations(owner, projection_migrations(BALANCE))
+    with pytest.raises(StoreMismatch, match="only half installed"):
+        await inline_hook(pool, ["balance"])
+    await install_inline(owner, PostgresEventStore(pool), BALANCE)
+    assert await inline_hook(pool, ["balance"]) is not None
 
 
 async def test_the_hook_gets_events_as_they_are_read_back(pools: OpenPool) -> None:
