@@ -49,7 +49,7 @@ async def test_readers_and_projectors_go_on_while_the_view_is_rebuilt(
 
     Seen to fail: with the schemas renamed one after the other, not in one transaction (the table
     does not exist), and with the copy put in place as it is, without `reach` and the check of
-    `projections.swap` (no accounts).
+    `projections.swap` (fewer accounts, older versions).
     """
     async with world.load(per_second=300) as expected:
         await world.run(COMMAND_SERVICE, RELAY, AUDIT, BALANCES)
