@@ -163,7 +163,7 @@ async def test_two_runs_are_kept_apart(
 )
 async def test_a_run_that_is_killed_is_run_again(books: Books, account_id: UUID, step: str) -> None:
     """Seen to fail: with leftovers left where they are, and with the manifest written last."""
-    before = await books.log()
+    before, rows = await books.log(), await books.in_table()
 
     def kill(done: str) -> None:
         if step in done:
@@ -172,6 +172,7 @@ async def test_a_run_that_is_killed_is_run_again(books: Books, account_id: UUID,
     with pytest.raises(Killed):
         await books.run(watch=Watch(kill))
     assert await books.log() == before
+    assert (await books.in_table() < rows) == (step == "on record")
     if step == "on record":
         await books.save(busy(next(account_ids(SLOT))))
         before = await books.log()

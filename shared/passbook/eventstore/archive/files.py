@@ -12,12 +12,17 @@ from typing import Final
 from uuid import UUID
 
 from passbook.eventstore.archive.records import Segment
-from passbook.eventstore.archive.segments import SegmentFile, digest
+from passbook.eventstore.archive.segments import Group, SegmentFile, digest
 from passbook.eventstore.errors import ArchiveUnreadable
 from passbook.eventstore.store import RecordedEvent
 
-_GROUPS_KEPT: Final = 8
-"""About 4 MB each, and only in a process that reads archived events."""
+_GROUPS_KEPT: Final = 80
+"""About 30 MB, and only in a process that reads archived events: one group of every slot, for whoever
+reads all of them side by side."""
+_FILES_KEPT: Final = 80
+
+_State = tuple[int, int]
+"""Time and size of a file."""
 
 
 class Archive:
@@ -29,8 +34,9 @@ class Archive:
     def __init__(self, directory: Path) -> None:
         """Name the directory."""
         self.directory = directory
-        self._checked: dict[Path, tuple[int, int, bytes]] = {}
-        self._groups: OrderedDict[tuple[bytes, int], list[RecordedEvent]] = OrderedDict()
+        self._checked: dict[Path, tuple[_State, bytes]] = {}
+        self._files: OrderedDict[tuple[Path, _State], SegmentFile] = OrderedDict()
+        self._groups: OrderedDict[tuple[bytes, int], Group] = OrderedDict()
         self._lock = threading.Lock()
 
     def between(self, segment: Segment, first: int, last: int) -> list[RecordedEvent]:
@@ -44,8 +50,8 @@ class Archive:
             found: list[RecordedEvent] = []
             for number, (low, high) in enumerate(file.bounds):
                 if low <= last and high >= first:
-                    found += self._group(file, segment, number)
-            return [event for event in found if first <= event.slot_seq <= last]
+                    found += self._group(file, segment, number).between(first, last)
+            return found
 
     def of_streams(self, segment: Segment, stream_ids: Sequence[UUID]) -> list[RecordedEvent]:
         """Return the events of some streams in a segment, in order.
@@ -68,10 +74,10 @@ class Archive:
     def forget(self) -> None:
         """Compare every file again before it is read again."""
         with self._lock:
-            self._checked.clear()
-            self._groups.clear()
+            for kept in (self._checked, self._files, self._groups):
+                kept.clear()
 
-    def _group(self, file: SegmentFile, segment: Segment, number: int) -> list[RecordedEvent]:
+    def _group(self, file: SegmentFile, segment: Segment, number: int) -> Group:
         key = (segment.sha256, number)
         if key not in self._groups:
             self._groups[key] = file.group(number)
@@ -84,13 +90,18 @@ class Archive:
         path = self.directory / segment.file
         try:
             status = path.stat()
+            state = (status.st_mtime_ns, status.st_size)
             found = self._checked.get(path)
-            if found is None or found[:2] != (status.st_mtime_ns, status.st_size):
-                found = (status.st_mtime_ns, status.st_size, digest(path))
-                self._checked[path] = found
-            if found[2] != segment.sha256:
+            if found is None or found[0] != state:
+                found = self._checked[path] = (state, digest(path))
+            if found[1] != segment.sha256:
                 raise ArchiveUnreadable(segment.file, f"in {self.directory} was changed")
-            return SegmentFile(path)
+            if (path, state) not in self._files:
+                self._files[path, state] = SegmentFile(path)
+                if len(self._files) > _FILES_KEPT:
+                    self._files.popitem(last=False)
+            self._files.move_to_end((path, state))
+            return self._files[path, state]
         except FileNotFoundError as error:
             raise ArchiveUnreadable(segment.file, f"is not in {self.directory}") from error
         except OSError as error:

@@ -12,7 +12,6 @@ from uuid import UUID
 import asyncpg
 
 from passbook.eventstore.archive.records import Fetch
-from passbook.eventstore.archive.segments import GROUP_SIZE
 from passbook.eventstore.errors import ArchiveRefused
 from passbook.eventstore.store import RecordedEvent
 
@@ -46,6 +45,10 @@ SELECT projection, slot, slot_seq FROM projections.positions
   JOIN projections.installed USING (projection)
  WHERE copy_of IS NULL AND slot = ANY ($1)
 """
+
+
+PAGE_SIZE: Final = 4096
+"""Events of the table that are in memory together."""
 
 
 class Choice(NamedTuple):
@@ -84,7 +87,7 @@ async def portion(fetch: Fetch, slot: int, choice: Choice) -> Portion:
 async def pages(fetch: Fetch, wanted: Portion) -> AsyncIterator[list[RecordedEvent]]:
     """Yield the events of a portion that are in the table, in order."""
     streams, after = tuple(wanted.versions), 0
-    while rows := await fetch(_ROWS, wanted.slot, after, wanted.end, streams, GROUP_SIZE):
+    while rows := await fetch(_ROWS, wanted.slot, after, wanted.end, streams, PAGE_SIZE):
         events = [RecordedEvent._make(row) for row in rows]
         after = events[-1].slot_seq
         if taken := [one for one in events if one.version <= wanted.versions[one.stream_id]]:

@@ -5,6 +5,7 @@ when the first file is read or written, and not before: services that meet no ar
 pay for it.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -16,8 +17,8 @@ from passbook.eventstore.archive.durable import published
 from passbook.eventstore.errors import ArchiveUnreadable
 from passbook.eventstore.store import RecordedEvent
 
-GROUP_SIZE: Final = 4096
-"""Events that are compressed, read and kept in memory together."""
+GROUP_SIZE: Final = 1024
+"""Events that are compressed, read and kept in memory together: about 0.4 MB."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK: Final = 1 << 20
@@ -67,9 +68,9 @@ class SegmentFile:
             statistics = metadata.row_group(group).column(place).statistics
             self.bounds.append((statistics.min, statistics.max))
 
-    def group(self, number: int) -> list[RecordedEvent]:
-        """Return all events of a group, in order."""
-        return _events(self._arrow, self._file.read_row_group(number))
+    def group(self, number: int) -> "Group":
+        """Return all events of a group."""
+        return Group(self._arrow, self._file.read_row_group(number))
 
     def numbers(self) -> list[int]:
         """Return all numbers, in the order of the file."""
@@ -88,6 +89,21 @@ class SegmentFile:
             if compute.any(mask).as_py():
                 found += _events(self._arrow, self._file.read_row_group(group).filter(mask))
         return found
+
+
+class Group:
+    """Events that are in memory as they are in the file; only what is asked for becomes objects."""
+
+    def __init__(self, arrow: Any, table: Any) -> None:
+        """Take what was read."""
+        self._arrow = arrow
+        self._table = table
+        self._numbers: list[int] = table.column("slot_seq").to_pylist()
+
+    def between(self, first: int, last: int) -> list[RecordedEvent]:
+        """Return the events with numbers from `first` to `last`, in order."""
+        start, end = bisect_left(self._numbers, first), bisect_right(self._numbers, last)
+        return _events(self._arrow, self._table.slice(start, end - start)) if start < end else []
 
 
 def _pyarrow() -> tuple[Any, Any]:
