@@ -71,10 +71,11 @@ def swap_verdict(found: dict[str, Any], *, rolled_back: bool) -> RenderableType:
 
 def _extent(found: dict[str, Any]) -> str:
     folded = found["events"] + found["already"]
-    return (
+    extent = (
         f"{found['rows']:,} rows of {found['accounts']:,} accounts from {folded:,} events, "
-        f"{found['seconds']:.1f} s, {found['events_per_s']:,} events/s"
+        f"{found['seconds']:.1f} s"
     )
+    return f"{extent}, {found['events_per_s']:,} events/s" if found["events"] else extent
 
 
 def _differences(found: dict[str, Any]) -> list[Text]:

@@ -1,6 +1,7 @@
 """A rebuild that is cut off, or cannot get its turn, changes nothing and can be given again."""
 
 import asyncio
+from typing import Any
 from unittest.mock import AsyncMock
 
 import asyncpg
@@ -59,6 +60,40 @@ async def test_a_rebuild_that_was_cut_off_goes_on_where_it_was(
     assert found.ok
     assert (found.already, found.events) == (left, total - left)
     assert 0 < left < total
+    assert await balances(reader) == before
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_swap_that_is_cut_off_has_not_happened(
+    store: PostgresEventStore,
+    owner: asyncpg.Pool,
+    reader: asyncpg.Connection,
+    rebuilding: MakeRebuilding,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """The connection is gone before or after everything changed places, but not committed yet."""
+    await write_history(store, 1, accounts=20, steps=60)
+    await project(owner, BalanceProjection())
+    before = await balances(reader)
+    real = copies.put_in_place
+
+    async def cut_off(connection: asyncpg.Connection, *arguments: Any) -> None:
+        if moment == "after":
+            await real(connection, *arguments)
+        pid = connection.get_server_pid()
+        await owner.execute("SELECT pg_terminate_backend($1)", pid)
+        await connection.execute("SELECT")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(swap, "put_in_place", cut_off)
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await rebuilding(BalanceProjection()).rebuild()
+    assert await balances(reader) == before
+    (_, balance) = await projection_lags(owner, owner)
+    assert balance.copies == ["balance_next"]
+    found = await rebuilding(BalanceProjection()).rebuild()
+    assert (found.ok, found.events) == (True, 0)
     assert await balances(reader) == before
 
 
