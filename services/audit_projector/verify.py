@@ -26,6 +26,7 @@ import asyncpg
 
 from passbook.domain.slots import SLOT_COUNT
 from passbook.eventstore.archive.files import Archive
+from passbook.eventstore.archive.records import PATIENCE
 from passbook.messaging.cloudevents import format_time
 from services.audit_projector.chain import GENESIS
 from services.audit_projector.checkpoints import Checkpoint
@@ -99,6 +100,8 @@ async def verify(
         entries.transaction(isolation="repeatable_read", readonly=True),
         events.transaction(isolation="repeatable_read", readonly=True),
     ):
+        for connection in (entries, events):
+            await connection.execute(PATIENCE)
         positions: dict[int, int] = dict(await entries.fetch(_POSITIONS))
         heads: dict[int, int] = dict(await events.fetch(_HEADS))
         for slot in range(SLOT_COUNT):

@@ -14,6 +14,9 @@ LAST_NUMBER: Final = 2**62
 Fetch = Callable[..., Awaitable[Sequence[Any]]]
 """Runs a query with arguments and returns its rows, as `asyncpg.Connection.fetch` does."""
 
+PATIENCE: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
+"""For a transaction in which files are read between its statements: a large one takes a while."""
+
 _SEGMENTS: Final = """
 SELECT archive, slot, first_seq, last_seq, events, file, sha256, bytes
   FROM eventstore.archive_segments

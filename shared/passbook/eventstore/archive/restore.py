@@ -15,6 +15,7 @@ import asyncpg
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.archive.lock import alone
 from passbook.eventstore.archive.records import (
+    PATIENCE,
     ArchiveRecord,
     Segment,
     all_segments,
@@ -71,6 +72,7 @@ async def restore_archives(
         for one in chosen:
             parts = [segment for segment in segments if segment.archive == one.number]
             async with connection.transaction():
+                await connection.execute(PATIENCE)
                 await _restore(connection, archive, one, parts, count)
             for name in [segment.file for segment in parts] + [one.file]:
                 (archive.directory / name).unlink(missing_ok=True)

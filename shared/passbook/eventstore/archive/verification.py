@@ -13,7 +13,13 @@ import orjson
 
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.archive.manifests import described
-from passbook.eventstore.archive.records import ArchiveRecord, Segment, all_segments, archives
+from passbook.eventstore.archive.records import (
+    PATIENCE,
+    ArchiveRecord,
+    Segment,
+    all_segments,
+    archives,
+)
 from passbook.eventstore.archive.segments import GROUP_SIZE
 from passbook.eventstore.errors import ArchiveUnreadable
 from passbook.eventstore.store import RecordedEvent
@@ -55,6 +61,7 @@ async def verify_archive(
     """
     archive.forget()
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(PATIENCE)
         known = await archives(connection.fetch)
         segments = await all_segments(connection.fetch)
         total = sum(one.events for one in segments)
