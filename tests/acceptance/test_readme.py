@@ -3,13 +3,16 @@
 import asyncio
 import json
 import re
+import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import pytest
 
-from tests.support.outsider import Outsider, document, header
+from tests.support.outsider import Outsider, command, document, header
 from tests.support.program import Program
 
 _README: Final = Path(__file__).parents[2] / "README.md"
@@ -63,6 +66,52 @@ async def test_the_library_needs_no_server() -> None:
     assert await _run("From Python, without Kafka", "") == ""
 
 
+async def test_of_two_people_on_one_account_one_is_told(running_passbook: Program) -> None:
+    status = (await running_passbook("status", "--json")).document
+    store = status["endpoints"]["event_store_dsn"]
+
+    told = await _run("From Python, without Kafka", "", place=1, STORE=store)
+
+    assert told.startswith("get it again and decide again: stream ")
+
+
+async def test_an_old_shape_is_read_as_todays() -> None:
+    assert await _run("Snapshots and schema versions", "") == ""
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "The past, and reads that must not be behind",
+        "Rebuilds",
+        "The archive",
+        "Evidence",
+        "What was left aside",
+    ],
+)
+async def test_the_command_lines_run_in_their_order(
+    running_passbook: Program, kafka: str, tmp_path: Path, section: str
+) -> None:
+    opened = await running_passbook("account", "open", "--owner", "C", "--deposit", "100", "--json")
+    account_id = opened.document["account_id"]
+    for _ in range(6):
+        await running_passbook("account", "deposit", account_id, "1", "--json")
+    now = datetime.now(UTC).isoformat()
+    place = await _dead_letter(running_passbook, kafka) if "aside" in section else ""
+    (block,) = _blocks(section, "")
+    for line in block.splitlines():
+        said = re.sub(r"\[.*?\]", "", line.partition("#")[0])
+        said = re.sub(r"2026-01-31T\S+", now, said).replace("ID", account_id)
+        said = said.replace("audit-key", f"{tmp_path}/audit-key")
+        program, *arguments = shlex.split(said.replace("commands/3:17", place))
+        assert program == "passbook"
+        arguments, _, file = partition(arguments, ">")
+        ended = await running_passbook(*arguments)
+        assert ended.code == 0, f"{line}\n{ended.stdout}{ended.stderr}"
+        if file:
+            await asyncio.to_thread(Path(file[0]).write_text, ended.stdout)
+
+
 def _blocks(section: str, language: str) -> list[str]:
     """Return the code blocks of a section of the README."""
     text = _README.read_text("utf-8")
@@ -72,12 +121,33 @@ def _blocks(section: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", found, re.DOTALL | re.MULTILINE)
 
 
-async def _run(section: str, kafka: str) -> str:
-    """Run the only example of a section as a program; return what it printed."""
-    (example,) = _blocks(section, "python")
+async def _dead_letter(passbook: Program, kafka: str) -> str:
+    """Have a dead letter; return its place."""
+    outsider = Outsider(kafka, "bank.", partitions=16)
+    broken = command("DepositMoney", str(uuid4()), amount="a lot")
+    await outsider.send(broken)
+    await outsider.outcomes([broken.command_id])
+    places = {
+        letter["id"]: letter["place"]
+        for letter in (await passbook("dlq", "list", "--json")).document
+    }
+    return str(places[broken.command_id])
+
+
+def partition(arguments: list[str], mark: str) -> tuple[list[str], str, list[str]]:
+    """Return what is before and after a mark, like `str.partition`."""
+    if mark not in arguments:
+        return arguments, "", []
+    at = arguments.index(mark)
+    return arguments[:at], mark, arguments[at + 1 :]
+
+
+async def _run(section: str, kafka: str, place: int = 0, **environment: str) -> str:
+    """Run an example of a section as a program; return what it printed."""
+    example = _blocks(section, "python")[place]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-c", example),
-        env={"KAFKA": kafka},
+        env={"KAFKA": kafka, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
