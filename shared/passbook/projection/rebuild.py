@@ -151,7 +151,7 @@ class Rebuilding:
         began = time.perf_counter()
         copying = await self._near(connection, copy)
         await analyze(connection, copy)
-        await settle(connection)
+        await settle(self._rows)
         swapped = await swap(self._rows, self._projection, copy, copying)
         # Somebody may wait for a row that the live one lacked.
         await connection.execute(_RING, doorbell_channel(self._projection.name))

@@ -23,7 +23,7 @@ _ATTEMPTS: Final = 5
 _PAUSE_S: Final = 1.0
 _OLD_SNAPSHOTS_BOUND_S: Final = 60.0
 _SNAPSHOTS_BOUND_S: Final = 1.0
-_LOOK_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 0.005
 
 _HELD_BOUND_S: Final = 45.0
 """How long the live projection may have to wait at most: less than its own patience. Some ten
@@ -36,26 +36,20 @@ _GATE: Final = "LOCK TABLE projections.positions IN SHARE ROW EXCLUSIVE MODE"
 _HOLD: Final = """
 SELECT FROM projections.positions WHERE projection = $1 ORDER BY slot FOR NO KEY UPDATE
 """
-_NOW: Final = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-# A snapshot that is older than what was committed until `$1`. Transaction ids are compared by their
-# ages, which count across the wrap-around of the short ones that pg_stat_activity shows. Whoever waits
-# for this session, or for somebody who does, would be waited for in vain: an instance with its next
-# batch, or an append with an inline projection. They look anew when they go on.
-_OLDER: Final = """
-WITH RECURSIVE waiting AS (
-    SELECT pid, pg_blocking_pids(pid) AS for_pids FROM pg_stat_activity
-     WHERE datname = current_database() AND wait_event_type = 'Lock'
-), ours AS (
-    SELECT pg_backend_pid() AS pid
-     UNION
-    SELECT w.pid FROM waiting w JOIN ours o ON o.pid = ANY (w.for_pids)
-)
-SELECT pid, application_name, to_char(now() - xact_start, 'HH24:MI:SS') AS since
-  FROM pg_stat_activity
+_SNAPSHOTS: Final = """
+SELECT pid, xact_start, backend_xmin::text FROM pg_stat_activity
  WHERE datname = current_database() AND backend_type = 'client backend'
-   AND pid NOT IN (SELECT pid FROM ours) AND backend_xmin IS NOT NULL
-   AND age(backend_xmin) > pg_snapshot_xmax(pg_current_snapshot())::text::bigint - $1::bigint
- ORDER BY xact_start LIMIT 1
+   AND pid NOT IN (pg_backend_pid(), $1) AND backend_xmin IS NOT NULL
+"""
+# Another start of the transaction, or another xmin, is another snapshot. Not those with a smaller
+# xmin than now: whoever looks while the live one is held has that transaction's id as its xmin.
+_STILL_THERE: Final = """
+SELECT a.pid, a.application_name, to_char(clock_timestamp() - a.xact_start, 'HH24:MI:SS')
+  FROM pg_stat_activity a
+  JOIN unnest($1::integer[], $2::timestamptz[], $3::text[]) AS s(pid, xact_start, xmin)
+    ON a.pid = s.pid AND a.xact_start IS NOT DISTINCT FROM s.xact_start
+   AND a.backend_xmin::text = s.xmin
+ ORDER BY a.xact_start LIMIT 1
 """
 
 
@@ -67,8 +61,9 @@ class Swapped:
     held_s: float
 
 
-async def settle(connection: asyncpg.Connection, bound_s: float | None = None) -> None:
-    """Return when nobody has a snapshot that is older than now.
+async def settle(rows: asyncpg.Pool, bound_s: float | None = None, besides: int = 0) -> None:
+    """Return when nobody has a snapshot any more that is older than this call, but for
+    the backend `besides`, which is the caller's.
 
     A transaction in `repeatable read` that looked at the database while the copy was filled, and
     reads the table only after the swap, would find in it what was there when it looked.
@@ -76,17 +71,20 @@ async def settle(connection: asyncpg.Connection, bound_s: float | None = None) -
     Raises:
         NoTurn: one does not end in time, by default a minute.
     """
-    now = await connection.fetchval(_NOW)
-    deadline = time.monotonic() + (_OLD_SNAPSHOTS_BOUND_S if bound_s is None else bound_s)
-    while (older := await connection.fetchrow(_OLDER, now)) is not None:
-        if time.monotonic() > deadline:
-            pid, application, since = older
-            message = (
-                f"a transaction that has been open for {since} (pid {pid}, {application}) would find "
-                "a half-built table: let it end, and give the same command again"
-            )
-            raise NoTurn(message)
-        await asyncio.sleep(_LOOK_EVERY_S)
+    # Not in a transaction: inside one, pg_stat_activity shows the same for ever.
+    async with rows.acquire() as connection:
+        snapshots = await connection.fetch(_SNAPSHOTS, besides)
+        columns = list(zip(*snapshots, strict=True)) or [(), (), ()]
+        deadline = time.monotonic() + (_OLD_SNAPSHOTS_BOUND_S if bound_s is None else bound_s)
+        while (older := await connection.fetchrow(_STILL_THERE, *columns)) is not None:
+            if time.monotonic() > deadline:
+                pid, application, since = older
+                message = (
+                    f"a transaction that has been open for {since} (pid {pid}, {application}) "
+                    "would find a half-built table: let it end, and give the same command again"
+                )
+                raise NoTurn(message)
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def swap(
@@ -127,7 +125,7 @@ async def _swap(
         # Committed before the swap, not with it: whoever has a snapshot from before the swap then
         # finds all of it, and who has one from before this is waited for.
         await copying.reach(rows, await live_positions(connection, projection))
-        await settle(connection, _SNAPSHOTS_BOUND_S)
+        await settle(rows, _SNAPSHOTS_BOUND_S, connection.get_server_pid())
         comparison = await compare(connection, projection, copy)
         if projection.evidence and comparison.differing and comparison.live_rows:
             raise EvidenceDiffers(projection.name, copy.schema, comparison.differing)
