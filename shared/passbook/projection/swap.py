@@ -49,6 +49,7 @@ SELECT a.pid, a.application_name, to_char(clock_timestamp() - a.xact_start, 'HH2
   JOIN unnest($1::integer[], $2::timestamptz[], $3::text[]) AS s(pid, xact_start, xmin)
     ON a.pid = s.pid AND a.xact_start IS NOT DISTINCT FROM s.xact_start
    AND a.backend_xmin::text = s.xmin
+ WHERE NOT $4::integer = ANY (pg_blocking_pids(a.pid))
  ORDER BY a.xact_start LIMIT 1
 """
 
@@ -63,7 +64,7 @@ class Swapped:
 
 async def settle(rows: asyncpg.Pool, bound_s: float | None = None, besides: int = 0) -> None:
     """Return when nobody has a snapshot any more that is older than this call, but for
-    the backend `besides`, which is the caller's.
+    the backend `besides`, the caller's, and those that wait for it: live projectors.
 
     A transaction in `repeatable read` that looked at the database while the copy was filled, and
     reads the table only after the swap, would find in it what was there when it looked.
@@ -76,7 +77,7 @@ async def settle(rows: asyncpg.Pool, bound_s: float | None = None, besides: int 
         snapshots = await connection.fetch(_SNAPSHOTS, besides)
         columns = list(zip(*snapshots, strict=True)) or [(), (), ()]
         deadline = time.monotonic() + (_OLD_SNAPSHOTS_BOUND_S if bound_s is None else bound_s)
-        while (older := await connection.fetchrow(_STILL_THERE, *columns)) is not None:
+        while (older := await connection.fetchrow(_STILL_THERE, *columns, besides)) is not None:
             if time.monotonic() > deadline:
                 pid, application, since = older
                 message = (
