@@ -48,6 +48,9 @@ UPDATE accounts a
 """
 _FORGET: Final = "DELETE FROM accounts WHERE account_id = $1"
 
+_DAMAGE: Final = (KeyError, ArithmeticError, orjson.JSONDecodeError)
+"""What an event raises whose data is not what any code has written."""
+
 
 class _Change:
     """What a batch does to one account."""
@@ -120,10 +123,14 @@ class BalanceProjection:
             change = changes.get(event.account_id)
             if change is None:
                 change = changes[event.account_id] = _Change(event)
-            data = self._upcaster.upcast(
-                event.event_type, event.schema_version, orjson.loads(event.data)
-            )
-            change.fold(event, data)
+            try:
+                data = self._upcaster.upcast(
+                    event.event_type, event.schema_version, orjson.loads(event.data)
+                )
+                change.fold(event, data)
+            except _DAMAGE as error:
+                message = f"{event.account_id}: version {event.version} is damaged: {error!r}"
+                raise CannotApply(message) from error
         moments = {change.time: datetime.fromisoformat(change.time) for change in changes.values()}
         opened, moved = [], []
         for account_id, change in changes.items():
