@@ -194,8 +194,8 @@ async def test_only_snapshots_from_before_are_waited_for(
 ) -> None:
     """Also while the live projector is held, by a transaction that all snapshots know as running.
 
-    Seen to fail: with snapshots told apart by `age(backend_xmin)`, and with the connection that
-    holds asked, which sees the same in pg_stat_activity for ever.
+    Seen to fail: with a `settle` that returns at once, and with one for which a connection's next
+    snapshot is the same as the one before.
     """
     reader = await connect("passbook_reader")
     async with owner.acquire() as holding, holding.transaction():
