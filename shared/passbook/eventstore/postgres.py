@@ -44,20 +44,30 @@ _EVENT: Final = (
     "slot, slot_seq, stream_id, version, event_id, event_type, schema_version, data, metadata, "
     "occurred_at, recorded_at"
 )
+# Behind the events, a row of number 0 says up to which version a stream is archived.
+_ARCHIVED: Final = """
+SELECT a.slot, 0::bigint, a.stream_id, a.version, NULL::uuid, NULL, NULL::smallint, NULL::jsonb,
+       NULL::jsonb, NULL::timestamptz, NULL::timestamptz
+"""
 _STREAM: Final = f"""
-SELECT {_EVENT} FROM eventstore.events
- WHERE stream_id = $1 AND version > $2 ORDER BY version
+(SELECT {_EVENT} FROM eventstore.events
+  WHERE stream_id = $1 AND version > $2 ORDER BY version)
+ UNION ALL ({_ARCHIVED} FROM eventstore.archived_streams a
+             WHERE a.stream_id = $1 AND a.version > $2)
 """
 # The lateral join takes from the index only what is above a stream's version.
-_STREAMS: Final = """
-SELECT e.* FROM unnest($1::uuid[], $3::integer[]) AS w(stream_id, after)
+_STREAMS: Final = f"""
+(SELECT e.* FROM unnest($1::uuid[], $3::integer[]) AS w(stream_id, after)
  CROSS JOIN LATERAL (
     SELECT slot, slot_seq, stream_id, version, event_id, event_type, schema_version, data, metadata,
            occurred_at, recorded_at
       FROM eventstore.events
      WHERE stream_id = w.stream_id AND version > w.after
        AND slot_seq <= ($2::bigint[])[slot + 1]
-     ORDER BY version) e
+     ORDER BY version) e)
+ UNION ALL ({_ARCHIVED} FROM unnest($1::uuid[], $3::integer[]) AS w(stream_id, after)
+              JOIN eventstore.archived_streams a
+                ON a.stream_id = w.stream_id AND a.version > w.after)
 """
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _PUBLISHED: Final = "SELECT slot, published_seq FROM eventstore.relay_positions"

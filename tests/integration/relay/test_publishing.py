@@ -144,10 +144,13 @@ async def test_invariant_4_a_zombie_relay_can_only_repeat(
     await store_events(store, {5: 300, 9: 300, 13: 300, 2: 50})
     log = await stored(store)
     stop = asyncio.Event()
+    # All know where to begin before one publishes: otherwise the quickest leaves nothing to repeat.
+    everybody = asyncio.Barrier(3)
     async with AsyncExitStack() as stack:
         relays = [await _relay(ledger, pools, stack) for _ in range(3)]
         async with asyncio.TaskGroup() as group:
             for relay in relays:
+                _wait_after_finding(relay, everybody)
                 group.create_task(relay.run(stop))
             await until(lambda: all(sum(r._published.values()) == len(log) for r in relays), 20)
             stop.set()
@@ -155,3 +158,13 @@ async def test_invariant_4_a_zombie_relay_can_only_repeat(
     records = await ledger.outsider.everything("events")
     assert len(records) > len(log), "nobody repeated anything: no test at all"
     assert _carries(records, log)
+
+
+def _wait_after_finding(relay: OutboxRelay, everybody: asyncio.Barrier) -> None:
+    find = relay._find_position
+
+    async def find_and_wait() -> None:
+        await find()
+        await everybody.wait()
+
+    relay._find_position = find_and_wait  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ Events of a slot are in its table or in exactly one of its segments; which of th
 always a prefix of every stream, and never the newest event of the slot.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -28,9 +28,6 @@ SELECT archive, slot, first_seq, last_seq, events, file, sha256, bytes
 """
 _ARCHIVES: Final = """
 SELECT number, file, sha256, previous_sha256 FROM eventstore.archives ORDER BY number
-"""
-_STREAMS: Final = """
-SELECT stream_id, slot, version FROM eventstore.archived_streams WHERE stream_id = ANY ($1)
 """
 
 
@@ -82,8 +79,3 @@ async def all_segments(fetch: Fetch) -> list[Segment]:
 async def archives(fetch: Fetch) -> list[ArchiveRecord]:
     """Return every archive, oldest first."""
     return [ArchiveRecord(*row) for row in await fetch(_ARCHIVES)]
-
-
-async def archived_streams(fetch: Fetch, stream_ids: Iterable[UUID]) -> list[ArchivedStream]:
-    """Return those of the streams of which something is archived."""
-    return [ArchivedStream(*row) for row in await fetch(_STREAMS, list(stream_ids))]

@@ -7,10 +7,10 @@ then still missing is an error, never a shorter history.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from passbook.eventstore.archive.files import Archive
@@ -19,14 +19,18 @@ from passbook.eventstore.archive.records import (
     ArchivedStream,
     Fetch,
     Segment,
-    archived_streams,
     segments_of,
 )
 from passbook.eventstore.errors import ArchiveUnreadable, LogIncomplete
 from passbook.eventstore.store import RecordedEvent
 
-_ATTEMPTS: Final = 3
-"""Table and records are read one after the other; a restore in between moves events back."""
+_ATTEMPTS: Final = 6
+_PAUSE_S: Final = 0.01
+"""Table, records and files are read one after the other; a restore in between moves events back. It
+does so once, so that reading again finds them; the pauses double, and are 0.3 s together.
+"""
+
+Read: TypeAlias = Callable[[], Awaitable[list[RecordedEvent]]]
 
 
 class ReadThrough:
@@ -46,17 +50,15 @@ class ReadThrough:
         Raises:
             LogIncomplete: a number is neither in the table nor readable in the archive.
         """
-        for attempt in range(_ATTEMPTS):
-            rows = await self._events(query, *arguments)
+
+        async def read() -> list[RecordedEvent]:
+            rows = [RecordedEvent._make(row) for row in await self._fetch(query, *arguments)]
             last = {row.slot: row.slot_seq for row in rows}
             if sum(last.values()) - sum(after[slot] for slot in last) == len(rows):
                 return rows
-            try:
-                return await self._complete_log(rows, after, limit)
-            except LogIncomplete:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError
+            return await self._complete_log(rows, after, limit)
+
+        return await _patiently(read)
 
     async def streams(
         self,
@@ -68,21 +70,30 @@ class ReadThrough:
         """Return what the query finds, the events of the streams in `after` above their versions,
         each up to a number of its slot (None: all), in the order of `after`; completed.
 
+        The query tells in one look what is in the table and, in rows of number 0 behind the others,
+        how far a stream is archived: of two looks, a restore in between would hide a stream.
+
         Raises:
             LogIncomplete: a version is neither in the table nor readable in the archive.
         """
-        for attempt in range(_ATTEMPTS):
-            rows = await self._events(query, *arguments)
+
+        async def read() -> list[RecordedEvent]:
+            found = await self._fetch(query, *arguments)
+            count = len(found)
+            while count and not found[count - 1]["slot_seq"]:
+                count -= 1
+            rows = [RecordedEvent._make(row) for row in found[:count]]
+            archived = {
+                row["stream_id"]: ArchivedStream(row["stream_id"], row["slot"], row["version"])
+                for row in found[count:]
+            }
             last = {row.stream_id: row.version for row in rows}
             whole = sum(last.values()) - sum(after[one] for one in last) == len(rows)
-            if whole and len(last) == len(after):
+            if whole and not archived:
                 return rows
-            try:
-                return await self._complete_streams(rows, after, up_to)
-            except LogIncomplete:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError
+            return await self._complete_streams(rows, archived, after, up_to)
+
+        return await _patiently(read)
 
     async def between(self, slot: int, first: int, last: int) -> list[RecordedEvent]:
         """Return the archived events of a slot with numbers from `first` to `last`, in order.
@@ -100,9 +111,6 @@ class ReadThrough:
             for event in await asyncio.to_thread(archive.between, segment, first, last)
         ]
         return sorted(found, key=attrgetter("slot_seq"))
-
-    async def _events(self, query: str, *arguments: object) -> list[RecordedEvent]:
-        return [RecordedEvent._make(row) for row in await self._fetch(query, *arguments)]
 
     async def _complete_log(
         self, rows: Iterable[RecordedEvent], after: Mapping[int, int], limit: int
@@ -123,29 +131,20 @@ class ReadThrough:
     async def _complete_streams(
         self,
         rows: Iterable[RecordedEvent],
+        archived: Mapping[UUID, ArchivedStream],
         after: Mapping[UUID, int],
         up_to: Mapping[int, int] | None,
     ) -> list[RecordedEvent]:
         known: dict[UUID, dict[int, RecordedEvent]] = {stream_id: {} for stream_id in after}
         for row in rows:
             known[row.stream_id][row.version] = row
-        suspect = [
-            stream_id
-            for stream_id, events in known.items()
-            if not events or max(events) - after[stream_id] > len(events)
-        ]
-        archived = {
-            one.stream_id: one
-            for one in await archived_streams(self._fetch, suspect)
-            if one.version > after[one.stream_id]
-        }
         for event in await self._archived(archived.values()):
             if event.version > after[event.stream_id]:
                 known[event.stream_id][event.version] = event
-        for stream_id in suspect:
+        for stream_id, events in known.items():
             last = archived[stream_id].version if stream_id in archived else 0
-            wanted = range(after[stream_id] + 1, max(last, *known[stream_id], 0) + 1)
-            _require(wanted, known[stream_id], f"account {stream_id}: no version")
+            wanted = range(after[stream_id] + 1, max(last, *events, 0) + 1)
+            _require(wanted, events, f"account {stream_id}: no version")
         return [
             events[version]
             for events in known.values()
@@ -171,6 +170,20 @@ class ReadThrough:
             reason, remedy = "is wanted, and no archive is configured", "set PASSBOOK_ARCHIVE_DIR"
             raise ArchiveUnreadable(segments[0].file, reason, remedy)
         return self._archive
+
+
+async def _patiently(read: Read) -> list[RecordedEvent]:
+    """Return what is read, at the latest when a restore that is under way has ended.
+
+    Raises:
+        LogIncomplete: it stays so.
+    """
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return await read()
+        except LogIncomplete:
+            await asyncio.sleep(_PAUSE_S * 2**attempt)
+    return await read()
 
 
 def _require(wanted: range, known: Mapping[int, RecordedEvent], what: str) -> None:
