@@ -10,7 +10,7 @@ import asyncpg
 
 from passbook.domain.slots import SLOT_COUNT, partition_of
 from passbook.eventstore.pool import FAILURES, lent
-from passbook.eventstore.postgres import translate
+from passbook.eventstore.translation import translate
 from passbook.messaging.consumer import ConsumerLost, Record
 from passbook.messaging.reader import TopicReader
 from passbook.messaging.topics import Topics

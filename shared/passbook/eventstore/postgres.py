@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, NoReturn
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -14,13 +14,7 @@ from passbook.domain.slots import slot_of
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.archive.through import ReadThrough
 from passbook.eventstore.errors import (
-    BrokenInvariant,
-    ConcurrencyError,
-    DuplicateCommand,
     MomentNotPast,
-    SlotMoved,
-    StoreMismatch,
-    StoreUnavailable,
 )
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.recording import InlineHook, recorded_events
@@ -31,9 +25,7 @@ from passbook.eventstore.store import (
     check_numbering,
     new_event,
 )
-
-# SQLSTATE classes that say "not now": connection, rollback, resources, intervention, system.
-_PASSING: Final = frozenset({"08", "40", "53", "55", "57", "58"})
+from passbook.eventstore.translation import translate
 
 _APPEND: Final = """
 SELECT FROM eventstore.append(
@@ -269,27 +261,6 @@ class PostgresEventStore:
                 yield connection
         except FAILURES as error:
             translate(error)
-
-
-def translate(error: Exception) -> NoReturn:
-    """Raise the failure of this package that a driver's error stands for, by SQLSTATE."""
-    match error:
-        case asyncpg.PostgresError(sqlstate="PB001"):
-            raise SlotMoved(error.detail) from error
-        case asyncpg.PostgresError(sqlstate="PB002"):
-            stream_id, expected, actual = error.detail.split("; ")[0].split()
-            raise ConcurrencyError(UUID(stream_id), int(expected), int(actual)) from error
-        case asyncpg.UniqueViolationError(constraint_name="commands_pkey"):
-            raise DuplicateCommand from error
-        case asyncpg.PostgresError(sqlstate="PB006"):
-            raise StoreMismatch(str(error)) from error
-        case asyncpg.PostgresError(sqlstate=state) if state[:2] == "42":
-            message = f"{error} (SQLSTATE {state}): migrate the database, or use the right login"
-            raise StoreMismatch(message) from error
-        case asyncpg.PostgresError(sqlstate=state) if state[:2] not in _PASSING:
-            message = f"{error} (SQLSTATE {state})"
-            raise BrokenInvariant(message) from error
-    raise StoreUnavailable(str(error) or type(error).__name__) from error
 
 
 async def _uncancelled(append: Coroutine[None, None, None]) -> None:

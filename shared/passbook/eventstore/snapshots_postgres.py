@@ -10,8 +10,8 @@ import asyncpg
 from passbook.domain.account import FOLD_VERSION
 from passbook.domain.slots import SLOT_COUNT
 from passbook.eventstore.pool import FAILURES, lent
-from passbook.eventstore.postgres import translate
 from passbook.eventstore.snapshots import Snapshot, usable
+from passbook.eventstore.translation import translate
 
 _NEWEST_VERSION: Final = 2**31 - 1
 

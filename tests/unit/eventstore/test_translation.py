@@ -10,7 +10,7 @@ from passbook.eventstore.errors import (
     StoreUnavailable,
 )
 from passbook.eventstore.pool import FAILURES
-from passbook.eventstore.postgres import translate
+from passbook.eventstore.translation import translate
 
 
 @pytest.mark.parametrize(

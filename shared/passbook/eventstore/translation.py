@@ -1,0 +1,39 @@
+"""What a driver's error means: the one place that knows SQLSTATEs and constraint names."""
+
+from typing import Final, NoReturn
+from uuid import UUID
+
+import asyncpg
+
+from passbook.eventstore.errors import (
+    BrokenInvariant,
+    ConcurrencyError,
+    DuplicateCommand,
+    SlotMoved,
+    StoreMismatch,
+    StoreUnavailable,
+)
+
+# SQLSTATE classes that say "not now": connection, rollback, resources, intervention, system.
+_PASSING: Final = frozenset({"08", "40", "53", "55", "57", "58"})
+
+
+def translate(error: Exception) -> NoReturn:
+    """Raise the failure of this package that a driver's error stands for, by SQLSTATE."""
+    match error:
+        case asyncpg.PostgresError(sqlstate="PB001"):
+            raise SlotMoved(error.detail) from error
+        case asyncpg.PostgresError(sqlstate="PB002"):
+            stream_id, expected, actual = error.detail.split("; ")[0].split()
+            raise ConcurrencyError(UUID(stream_id), int(expected), int(actual)) from error
+        case asyncpg.UniqueViolationError(constraint_name="commands_pkey"):
+            raise DuplicateCommand from error
+        case asyncpg.PostgresError(sqlstate="PB006"):
+            raise StoreMismatch(str(error)) from error
+        case asyncpg.PostgresError(sqlstate=state) if state[:2] == "42":
+            message = f"{error} (SQLSTATE {state}): migrate the database, or use the right login"
+            raise StoreMismatch(message) from error
+        case asyncpg.PostgresError(sqlstate=state) if state[:2] not in _PASSING:
+            message = f"{error} (SQLSTATE {state})"
+            raise BrokenInvariant(message) from error
+    raise StoreUnavailable(str(error) or type(error).__name__) from error
