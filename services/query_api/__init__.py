@@ -2,7 +2,7 @@
 
 Consumes    `bank.outcomes`, without a group: answers to the commands it was asked to publish
 Produces    `bank.commands`, in the name of the caller (`ce_actor`)
-Reads       the balance and the audit read model, the event store; it may change neither
+Owns        nothing: it reads the balance and the audit read model and the event store
 Guarantees  an answer says which version it shows; a caller sees the own accounts and no others; the
             `Idempotency-Key` is the command's id, so that a repeated request has one effect
 Scales      start more of them; they share nothing but the servers
