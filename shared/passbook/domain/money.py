@@ -13,7 +13,8 @@ MAXIMUM_BALANCE: Final = Decimal("9999999999999.99")
 
 # Matched before Decimal sees the text: Decimal also reads "1E+1000000", "NaN" and other scripts'
 # digits, and spends seconds on some of them.
-_AMOUNT: Final = re.compile(r"(?:0|[1-9][0-9]{0,12})(?:\.[0-9]{1,2})?", re.ASCII)
+AMOUNT_PATTERN: Final = r"(?:0|[1-9][0-9]{0,12})(?:\.[0-9]{1,2})?"
+_AMOUNT: Final = re.compile(AMOUNT_PATTERN, re.ASCII)
 _SHOWN_CHARACTERS: Final = 40
 _MOST_DIGITS: Final = MAXIMUM_BALANCE.adjusted() + 1
 

@@ -4,7 +4,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Final, NotRequired
 
-from pydantic import ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from typing_extensions import TypedDict  # the standard one does for pydantic from 3.12 on
 
 from passbook.domain.commands import (
@@ -15,11 +22,13 @@ from passbook.domain.commands import (
     OpenAccount,
     WithdrawMoney,
 )
-from passbook.domain.money import parse_amount
-from passbook.domain.text import clean_name, clean_text
+from passbook.domain.money import AMOUNT_PATTERN, parse_amount
+from passbook.domain.text import NAME_LENGTH, TEXT_LENGTH, clean_name, clean_text
 
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 """Lower case, as it is in keys."""
+NO_CONTROLS_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""What `passbook.domain.text` refuses, as far as a pattern can say it."""
 
 
 def _string(parse: Callable[[str], Any]) -> PlainValidator:
@@ -34,54 +43,143 @@ def _string(parse: Callable[[str], Any]) -> PlainValidator:
     return PlainValidator(validate)
 
 
-_AccountId = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
-_Amount = Annotated[Decimal, _string(parse_amount)]
-_Name = Annotated[str, _string(clean_name)]
-_Text = Annotated[str, _string(clean_text)]
-_Version = Annotated[int, Field(ge=0, lt=2**31)]
+AccountId = Annotated[
+    str,
+    StringConstraints(pattern=UUID_PATTERN),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "uuid",
+            "pattern": UUID_PATTERN,
+            "description": "An account: a UUID in lower case, the record key too.",
+            "examples": ["0b5e8a9c-6f1d-4a34-9a57-0d5f0f6f3a11"],
+        }
+    ),
+]
+Amount = Annotated[
+    Decimal,
+    _string(parse_amount),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{AMOUNT_PATTERN}$",
+            "description": "An amount of money, a string: at most two decimals, no sign.",
+            "examples": ["20", "20.50"],
+        }
+    ),
+]
+Name = Annotated[
+    str,
+    _string(clean_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": NAME_LENGTH,
+            "pattern": NO_CONTROLS_PATTERN,
+            "description": "A name without control characters; its length is that of its normal"
+            " form C, which is what is kept.",
+            "examples": ["Zoë Müller"],
+        }
+    ),
+]
+Text = Annotated[
+    str,
+    _string(clean_text),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": TEXT_LENGTH,
+            "pattern": NO_CONTROLS_PATTERN,
+            "description": "A text without control characters; its length is that of its normal"
+            " form C, which is what is kept.",
+            "examples": ["salary"],
+        }
+    ),
+]
+Version = Annotated[
+    int,
+    Field(ge=0, lt=2**31),
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 2**31 - 1,
+            "description": "A version of an account: how many events it has. Without a decimal"
+            " point.",
+            "examples": [3],
+        }
+    ),
+]
+ExpectedVersion = Annotated[
+    Version,
+    Field(
+        description="The version the account must have when this is decided, 0 for none yet;"
+        " otherwise the command is rejected with `version_mismatch`."
+    ),
+]
 _STRICT: Final = ConfigDict(strict=True, extra="forbid")
 
 
-class _Open(TypedDict):
+class OpenAccountData(TypedDict):
+    """Open an account with a first deposit of at least 100.00."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    owner_name: _Name
-    initial_deposit: _Amount
-    expected_version: NotRequired[_Version]
+    account_id: AccountId
+    owner_name: Name
+    initial_deposit: Amount
+    expected_version: NotRequired[ExpectedVersion]
 
 
-class _Move(TypedDict):
+class DepositMoneyData(TypedDict):
+    """Put money into an account."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    amount: _Amount
-    reference: NotRequired[_Text]
-    expected_version: NotRequired[_Version]
+    account_id: AccountId
+    amount: Amount
+    reference: NotRequired[Text]
+    expected_version: NotRequired[ExpectedVersion]
 
 
-class _Freeze(TypedDict):
+class WithdrawMoneyData(DepositMoneyData):
+    """Take money out of an account."""
+
+
+class FreezeAccountData(TypedDict):
+    """Stop all movements of an account."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    reason: _Text
-    expected_version: NotRequired[_Version]
+    account_id: AccountId
+    reason: Text
+    expected_version: NotRequired[ExpectedVersion]
 
 
-class _Close(TypedDict):
+class CloseAccountData(TypedDict):
+    """Close an account, also a frozen one."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    account_id: _AccountId
-    expected_version: NotRequired[_Version]
+    account_id: AccountId
+    expected_version: NotRequired[ExpectedVersion]
+
+
+SHAPES: Final[dict[type[Command], type[Any]]] = {
+    OpenAccount: OpenAccountData,
+    DepositMoney: DepositMoneyData,
+    WithdrawMoney: WithdrawMoneyData,
+    FreezeAccount: FreezeAccountData,
+    CloseAccount: CloseAccountData,
+}
+"""Each command, and the shape of its data."""
 
 
 def _adapter(
-    shape: type[Any], command: type[Command]
+    command: type[Command], shape: type[Any]
 ) -> tuple[Callable[[bytes], dict[str, Any]], type[Command]]:
     return TypeAdapter(shape).validate_json, command
 
 
 COMMANDS: Final = {
-    b"bank.OpenAccount": _adapter(_Open, OpenAccount),
-    b"bank.DepositMoney": _adapter(_Move, DepositMoney),
-    b"bank.WithdrawMoney": _adapter(_Move, WithdrawMoney),
-    b"bank.FreezeAccount": _adapter(_Freeze, FreezeAccount),
-    b"bank.CloseAccount": _adapter(_Close, CloseAccount),
+    f"bank.{command.__name__}".encode(): _adapter(command, shape)
+    for command, shape in SHAPES.items()
 }
 """`ce_type` → what validates its data and returns the fields, and the command they make."""
