@@ -38,6 +38,15 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, lt=65536)] = 0
+    http_host: str = "127.0.0.1"
+    """Where the query API listens. Without tokens (`jwt_jwks`), loopback only."""
+    http_port: Annotated[int, Field(ge=0, lt=65536)] = 8080
+    http_max_requests: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """HTTP requests in progress at once; further ones are answered 503, at once."""
+    jwt_jwks: str | None = None
+    """The keys that sign the callers' tokens, as a JSON Web Key Set: a file, or an http(s) URL."""
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
     inline_projections: Annotated[str, Field(pattern=r"^([a-z_]+(,[a-z_]+)*)?$")] = ""
     """Which read models appends keep in their own transaction, by name, with commas: `balance`.
     `passbook migrate` installs them; the command service appends with them."""

@@ -19,8 +19,11 @@ ROLES: Final = (
     "passbook_balance_projector",
     "passbook_audit_projector",
     "passbook_reader",
+    "passbook_query_api",
 )
 """One login a service, with only its verbs, and one that only reads."""
+_READERS: Final = ("passbook_query_api",)
+"""Logins that may do what `passbook_reader` may, wherever that is granted later."""
 
 _LOCK_KEY: Final = 0x7061_7373_626B  # "passbk"
 
@@ -51,6 +54,14 @@ DO $do$ BEGIN
         CREATE ROLE {role} LOGIN;
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $do$
+"""
+_READS: Final = """
+DO $do$ BEGIN
+    IF NOT pg_has_role('{role}', 'passbook_reader', 'USAGE') THEN
+        GRANT passbook_reader TO {role};
+    END IF;
+EXCEPTION WHEN unique_violation THEN NULL;
 END $do$
 """
 
@@ -102,6 +113,8 @@ async def apply_migrations(
     try:
         for role in ROLES:
             await connection.execute(_ROLE.format(role=role))
+        for role in _READERS:
+            await connection.execute(_READS.format(role=role))
         await connection.execute(_TABLE)
         pending = await _pending(connection, migrations)
         for migration in pending:

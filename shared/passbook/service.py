@@ -12,21 +12,16 @@ import asyncio
 import gc
 import random
 import signal
-import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager, suppress
-from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from typing import Final
 
 import asyncpg
 import structlog
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
-from prometheus_client import make_wsgi_app
 
 from passbook.config import MissingSetting, Settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
@@ -35,10 +30,8 @@ from passbook.eventstore.preflight import check_event_store
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import PublishFailed
 from passbook.messaging.topics import TopicMismatch, check_topics
+from passbook.probes import serve_probes
 from passbook.telemetry import LOOP_LAG, configure_logging
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EXIT_CONFIGURATION: Final = 78
 STOP_TIMEOUT_S: Final = 8.0
@@ -81,10 +74,10 @@ class Health:
         """Say that it does not, and why."""
         self.reason = reason
 
-    @property
-    def alive(self) -> bool:
-        """Whether the event loop has turned lately."""
-        return time.monotonic() - self._beat < _ALIVE_S
+    def standing_still(self) -> str:
+        """Say so when the event loop has not turned lately."""
+        alive = time.monotonic() - self._beat < _ALIVE_S
+        return "" if alive else "the event loop stands still"
 
     async def beat(self) -> None:
         """Show that the loop turns, and measure how late it is, until cancelled."""
@@ -100,28 +93,45 @@ Session = Callable[[asyncio.Event, Health], Awaitable[None]]
 again after it raised one of `UNAVAILABLE`, and must lose nothing by that."""
 
 
-def run_service(name: str, settings: Settings, session: Session) -> int:
-    """Run a service until it is told to stop; return the exit code of the process."""
+Around = Callable[[], AbstractAsyncContextManager[object]]
+"""What is there from the start to the end of the process, whether sessions succeed or not."""
+
+
+def run_service(
+    name: str, settings: Settings, session: Session, around: Around = nullcontext
+) -> int:
+    """Run a service until it is told to stop; return the exit code of the process. `around` is
+    entered before the first session and left after the last one.
+    """
     configure_logging(service=name, log_format=settings.log_format, level=settings.log_level)
     health = Health()
-    server = _serve_probes(settings.metrics_host, settings.metrics_port, health)
+    probes = {"/livez": health.standing_still, "/readyz": lambda: health.reason}
+    server = serve_probes(settings.metrics_host, settings.metrics_port, probes)
     log.info("service.started", metrics_port=server.server_port)
     # What is loaded by now stays; the young generation is sized for batches of thousands.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:
-        return uvloop.run(_run(health, session))
+        return uvloop.run(_run(health, session, around))
     finally:
         server.shutdown()
         log.info("service.stopped")
 
 
-async def _run(health: Health, session: Session) -> int:
+async def _run(health: Health, session: Session, around: Around) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    try:
+        async with around():
+            return await _work(stop, health, session)
+    except REFUSED as error:
+        return _refused(error)
+
+
+async def _work(stop: asyncio.Event, health: Health, session: Session) -> int:
     work = asyncio.create_task(_sessions(stop, health, session))
     stopping = asyncio.create_task(stop.wait())
     async with alongside(health.beat()):
@@ -145,8 +155,7 @@ async def _sessions(stop: asyncio.Event, health: Health, session: Session) -> in
         try:
             await session(stop, health)
         except REFUSED as error:
-            log.error("service.refused", error=str(error))  # noqa: TRY400 - the reason is enough
-            return EXIT_CONFIGURATION
+            return _refused(error)
         except UNAVAILABLE as error:
             if time.monotonic() - started > _LAST_RETRY_S:
                 retry_s = _FIRST_RETRY_S
@@ -157,6 +166,11 @@ async def _sessions(stop: asyncio.Event, health: Health, session: Session) -> in
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause_s)
     return 0
+
+
+def _refused(error: Exception) -> int:
+    log.error("service.refused", error=str(error))
+    return EXIT_CONFIGURATION
 
 
 @asynccontextmanager
@@ -241,41 +255,3 @@ async def check_kafka(settings: Settings) -> None:
     """
     async with kafka_admin(settings.kafka) as admin:
         await check_topics(admin, settings.topics)
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _QuietHandler(WSGIRequestHandler):
-    timeout = 5
-
-    def log_message(self, *_arguments: object) -> None:
-        """Probes come every few seconds; nobody wants to read that."""
-
-
-def _serve_probes(host: str, port: int, health: Health) -> WSGIServer:
-    metrics = make_wsgi_app()
-
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        match environ["PATH_INFO"]:
-            case "/metrics":
-                page: Iterable[bytes] = metrics(environ, start_response)
-                return page
-            case "/livez":
-                problem = "" if health.alive else "the event loop stands still"
-            case "/readyz":
-                problem = health.reason
-            case _:
-                start_response("404 Not Found", [("Content-Type", "text/plain")])
-                return [b"not found\n"]
-        status = "503 Service Unavailable" if problem else "200 OK"
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{problem or 'ok'}\n".encode()]
-
-    try:
-        server = make_server(host, port, answer, server_class=_Server, handler_class=_QuietHandler)
-    except OSError as error:
-        sys.exit(f"cannot listen on {host}:{port}: {error}")
-    threading.Thread(target=server.serve_forever, daemon=True, name="probes").start()
-    return server

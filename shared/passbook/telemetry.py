@@ -20,6 +20,8 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     projection.fenced      projection             another instance moved on; reloaded
     projection.parked      projection, account_id, reason
     record.foreign         topic, partition, offset, error
+    http.listening         host, port
+    http.without_tokens    host                   everybody on this machine may do everything
 
 Metrics, all with the prefix `passbook_`:
 

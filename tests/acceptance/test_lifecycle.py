@@ -22,10 +22,11 @@ from tests.support.until import is_alive, state, until
 
 pytestmark = pytest.mark.timeout(240)
 
-SERVICES = ["command-service", "outbox-relay", "balance-projector", "audit-projector"]
+SERVICES = ["command-service", "outbox-relay", "balance-projector", "audit-projector", "query-api"]
 _LOGINS = """
 SELECT DISTINCT usename FROM pg_stat_activity
- WHERE application_name IN ('command-service', 'outbox-relay', 'balance-projector', 'audit-projector')
+ WHERE application_name IN
+       ('command-service', 'outbox-relay', 'balance-projector', 'audit-projector', 'query-api')
 """
 
 

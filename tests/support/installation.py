@@ -90,7 +90,11 @@ def installation(**settings: str) -> Iterator[Installation]:
     folder.chmod(0o755)
     mark = uuid4().hex
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    own = {"PASSBOOK_DATA_DIR": str(folder / "data"), "PASSBOOK_TESTED_BY": mark}
+    own = {
+        "PASSBOOK_DATA_DIR": str(folder / "data"),
+        "PASSBOOK_HTTP_PORT": "0",  # a free one: tests may run side by side
+        "PASSBOOK_TESTED_BY": mark,
+    }
     try:
         yield Installation(folder / "data", Program(kept | own | settings), mark)
     finally:

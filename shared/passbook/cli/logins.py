@@ -8,11 +8,13 @@ import asyncpg
 from passbook.embedded.datadir import DataDir
 from passbook.migrations import ROLES
 
+QUERY_API: Final = "query-api"
 OF_SERVICE: Final = {
     "command-service": "passbook_command_service",
     "outbox-relay": "passbook_outbox_relay",
     "balance-projector": "passbook_balance_projector",
     "audit-projector": "passbook_audit_projector",
+    QUERY_API: "passbook_query_api",
 }
 """Service → its login."""
 READER: Final = "passbook_reader"

@@ -10,7 +10,9 @@ from passbook.cli.options import DEFAULTS, Options
 from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
 
-Service = Literal["command-service", "outbox-relay", "balance-projector", "audit-projector"]
+Service = Literal[
+    "command-service", "outbox-relay", "balance-projector", "audit-projector", "query-api"
+]
 
 
 def run(service: Service, /, *, options: Options = DEFAULTS) -> None:

@@ -7,16 +7,17 @@ then Kafka and PostgreSQL.
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from passbook.cli.failures import CommandFailed
 from passbook.cli.ground import Ground, prepared_ground
 from passbook.cli.keeper import Say
-from passbook.cli.logins import OF_SERVICE
+from passbook.cli.logins import OF_SERVICE, QUERY_API
 from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
 from passbook.embedded.errors import DataDirectoryBusyError
+from passbook.embedded.ports import LOOPBACK, free_port, is_free
 from passbook.embedded.service_logs import LineSink, folder_sink, terminal_sink
 from passbook.embedded.service_process import ServiceSpec, State
 from passbook.embedded.supervisor import Supervisor
@@ -25,8 +26,8 @@ READY_BOUND_S: Final = 60.0
 _SESSION_TIMEOUT_S: Final = 6.0
 """On one machine nobody is silent for a network's sake: what a killed service had in hand is taken
 over as soon as Kafka allows it."""
-_STOP_ORDER: Final = {"command-service": 0, "outbox-relay": 1}
-_LAST: Final = 2
+_STOP_ORDER: Final = {QUERY_API: 0, "command-service": 1, "outbox-relay": 2}
+_LAST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,13 @@ async def running_stack(plan: Plan) -> AsyncIterator[Stack]:
     data_dir, say = plan.data_dir, plan.say
     with _held(data_dir):
         async with prepared_ground(data_dir, say, quick_start=plan.quick_start) as ground:
-            specs = _specs(plan, ground)
+            http_port = _http_port(ground.settings)
+            specs = _specs(plan, ground, http_port)
             sink = _sink(plan, specs)
-            async with Supervisor(data_dir, ground.endpoints, specs, sink) as supervisor:
+            endpoints = replace(
+                ground.endpoints, http_url=_http_url(ground.settings.http_host, http_port)
+            )
+            async with Supervisor(data_dir, endpoints, specs, sink) as supervisor:
                 for status in await supervisor.wait_ready(READY_BOUND_S):
                     if status.state is State.REFUSED:
                         where = f"its log in {data_dir.logs}" if plan.quiet else "its log above"
@@ -98,31 +103,49 @@ def _held(data_dir: DataDir) -> Iterator[None]:
         yield
 
 
-def _specs(plan: Plan, ground: Ground) -> list[ServiceSpec]:
+def _specs(plan: Plan, ground: Ground, http_port: int) -> list[ServiceSpec]:
     return [
-        _spec(ground, name, instance, plan.log_format)
+        _spec(ground, name, instance, plan.log_format, http_port)
         for name in OF_SERVICE
         for instance in range(1, plan.scale.get(name, 1) + 1)
     ]
 
 
-def _spec(ground: Ground, name: str, instance: int, log_format: str) -> ServiceSpec:
+def _spec(ground: Ground, name: str, instance: int, log_format: str, http_port: int) -> ServiceSpec:
     event_store, read_model = ground.dsns(OF_SERVICE[name])
+    environment = {
+        "PASSBOOK_EVENT_STORE_DSN": event_store,
+        "PASSBOOK_READ_MODEL_DSN": read_model,
+        "PASSBOOK_KAFKA_BOOTSTRAP": ground.settings.kafka,
+        "PASSBOOK_KAFKA_SESSION_TIMEOUT_S": str(_session_timeout_s(ground.settings)),
+        "PASSBOOK_LOG_FORMAT": log_format,
+        "PASSBOOK_ARCHIVE_DIR": str(ground.settings.archive.absolute()),
+    }
+    if name == QUERY_API:
+        port = http_port if instance == 1 else free_port()
+        environment["PASSBOOK_HTTP_PORT"] = str(port)
     return ServiceSpec(
         name,
         # -P: a folder `services` in the current directory must not be taken for ours.
         (sys.executable, "-P", "-m", f"services.{name.replace('-', '_')}"),
-        env={
-            "PASSBOOK_EVENT_STORE_DSN": event_store,
-            "PASSBOOK_READ_MODEL_DSN": read_model,
-            "PASSBOOK_KAFKA_BOOTSTRAP": ground.settings.kafka,
-            "PASSBOOK_KAFKA_SESSION_TIMEOUT_S": str(_session_timeout_s(ground.settings)),
-            "PASSBOOK_LOG_FORMAT": log_format,
-            "PASSBOOK_ARCHIVE_DIR": str(ground.settings.archive.absolute()),
-        },
+        env=environment,
         stop_order=_STOP_ORDER.get(name, _LAST),
         instance=instance,
     )
+
+
+def _http_port(settings: Settings) -> int:
+    """Return the port that was asked for; the usual one, when nobody asked and it is free."""
+    configured = "http_port" in settings.model_fields_set and settings.http_port > 0
+    if configured or (settings.http_port and is_free(settings.http_port)):
+        return settings.http_port
+    return free_port()
+
+
+def _http_url(host: str, port: int) -> str:
+    """Return where those on this machine reach what listens on `host`."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not used
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _session_timeout_s(settings: Settings) -> float:

@@ -131,6 +131,7 @@ def _welcome(endpoints: Endpoints, options: Options) -> RenderableType:
     places.add_row("Kafka", Text(endpoints.kafka_bootstrap, style="bold"))
     places.add_row("event store", Text(without_password(endpoints.event_store_dsn), style="bold"))
     places.add_row("read models", Text(without_password(endpoints.read_model_dsn), style="bold"))
+    places.add_row("HTTP", Text(endpoints.http_url or "", style="bold"))
     for name, processes in endpoints.services.items():
         for process in processes:
             places.add_row(name, Text(f"pid {process.pid}, {process.metrics_url}"))

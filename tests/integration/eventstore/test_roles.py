@@ -19,7 +19,7 @@ _APPEND: Final = "SELECT eventstore.append({})".format(
         )
     )
 )
-_COMMAND, _RELAY, _BALANCE, _AUDIT, _READER = ROLES
+_COMMAND, _RELAY, _BALANCE, _AUDIT, _READER, _HTTP = ROLES
 _EVERYBODY: Final = frozenset(ROLES)
 _NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -34,23 +34,23 @@ _VERBS: Final = {
     "SELECT FROM eventstore.archive_segments": _EVERYBODY,
     "SELECT FROM eventstore.archived_streams": _EVERYBODY,
     _APPEND: {_COMMAND},
-    "SELECT eventstore.settled(0::smallint)": {_COMMAND, _READER},
+    "SELECT eventstore.settled(0::smallint)": {_COMMAND, _READER, _HTTP},
     "INSERT INTO eventstore.relay_positions VALUES (0, 1, 0, 0)": {_RELAY},
     "UPDATE eventstore.relay_positions SET published_seq = 1": {_RELAY},
-    "SELECT FROM projections.positions": {_BALANCE, _AUDIT, _READER},
+    "SELECT FROM projections.positions": {_BALANCE, _AUDIT, _READER, _HTTP},
     "UPDATE projections.positions SET slot_seq = 1": {_BALANCE, _AUDIT},
     "UPDATE projections.installed SET environment_id = NULL": {_BALANCE, _AUDIT},
     "INSERT INTO projections.parked VALUES ('balance', gen_random_uuid(), 0, 1, '')": {
         _BALANCE,
         _AUDIT,
     },
-    "SELECT FROM balances.accounts": {_BALANCE, _READER},
+    "SELECT FROM balances.accounts": {_BALANCE, _READER, _HTTP},
     "UPDATE balances.accounts SET balance = 1": {_BALANCE},
     "INSERT INTO balances.accounts (account_id, balance, version, slot, opened_at, updated_at,"
     " status, owner_name) VALUES (gen_random_uuid(), 1, 1, 0, now(), now(), 'active', '')": {
         _BALANCE
     },
-    "SELECT FROM audit.entries": {_AUDIT, _READER},
+    "SELECT FROM audit.entries": {_AUDIT, _READER, _HTTP},
     "INSERT INTO audit.entries (slot, slot_seq, version, schema_version, event_id, account_id,"
     " occurred_at, recorded_at, event_type, data, actor, command_id, correlation_id, prev_hash, hash)"
     " VALUES (0, 1, 1, 1, gen_random_uuid(), gen_random_uuid(), now(), now(),"

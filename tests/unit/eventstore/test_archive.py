@@ -12,7 +12,9 @@ from passbook.eventstore.archive.records import Segment
 from passbook.eventstore.archive.segments import digest
 from passbook.eventstore.errors import ArchiveUnreadable
 
-_SERVICES = ("command_service", "outbox_relay", "balance_projector", "audit_projector")
+_SERVICES = (
+    *("command_service", "outbox_relay", "balance_projector", "audit_projector", "query_api"),
+)
 
 
 def test_no_service_loads_pyarrow_before_it_reads_an_archived_event() -> None:
