@@ -14,7 +14,7 @@ from passbook.cli.failures import EXIT_CONFLICT, EXIT_NOT_FOUND, EXIT_OK, EXIT_R
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.client import Outcome, PassbookClient
-from passbook.client.client import DEFAULT_TIMEOUT_S, Context
+from passbook.client.bank import DEFAULT_TIMEOUT_S, Context
 from passbook.domain.commands import (
     CloseAccount,
     Command,
@@ -164,11 +164,11 @@ async def _carry_out(
     ) as bank:
         if delivery.wait:
             outcome = await bank.execute(
-                command, command_id=command_id, timeout_s=delivery.timeout, **_actor()
+                command, command_id=command_id, timeout=delivery.timeout, **_actor()
             )
             emit(outcome.to_dict(), options, lambda: _told(outcome))
             return exit_code(outcome)
-        await bank.send(command, command_id=command_id, timeout_s=delivery.timeout, **_actor())
+        await bank.send(command, command_id=command_id, timeout=delivery.timeout, **_actor())
     account = str(command.account_id)
     document = {"command_id": str(command_id), "account_id": account, "outcome": None}
     emit(document, options, lambda: Text(f"Sent as command {command_id}, account {account}"))

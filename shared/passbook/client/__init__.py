@@ -1,22 +1,57 @@
 """For other people's code: publish commands, await their outcomes.
 
-    async with PassbookClient("localhost:9092") as bank:
-        outcome = await bank.execute(DepositMoney(account_id, Decimal("20.00"), "salary"))
-        if not outcome.accepted:
-            print(outcome.error)
+    async with PassbookClient(bootstrap_servers="localhost:9092") as bank:
+        opened = await bank.open_account("Alice", "500.00")
+        try:
+            await bank.withdraw(opened.account_id, "1000.00", "a car")
+        except CommandRejected as refused:
+            print(refused.code)                     # insufficient_funds
 
 It needs Kafka and nothing else: no database driver is imported, no consumer group is joined.
 """
 
+from passbook.client.bank import Bank
 from passbook.client.client import PassbookClient
-from passbook.client.errors import BankUnreachable, ClientError, OutcomeUnknown
+from passbook.client.errors import (
+    BankUnreachable,
+    ClientError,
+    CommandRejected,
+    EventsMissing,
+    OutcomeUnknown,
+    SubscriptionStopped,
+    UnreadableRecord,
+)
 from passbook.client.outcome import Outcome, Refusal
+from passbook.domain.commands import (
+    CloseAccount,
+    Command,
+    DepositMoney,
+    FreezeAccount,
+    OpenAccount,
+    WithdrawMoney,
+)
+from passbook.domain.errors import MalformedValue
+from passbook.messaging.topics import TopicMismatch, Topics
 
 __all__ = [
+    "Bank",
     "BankUnreachable",
     "ClientError",
+    "CloseAccount",
+    "Command",
+    "CommandRejected",
+    "DepositMoney",
+    "EventsMissing",
+    "FreezeAccount",
+    "MalformedValue",
+    "OpenAccount",
     "Outcome",
     "OutcomeUnknown",
     "PassbookClient",
     "Refusal",
+    "SubscriptionStopped",
+    "TopicMismatch",
+    "Topics",
+    "UnreadableRecord",
+    "WithdrawMoney",
 ]

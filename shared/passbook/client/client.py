@@ -3,42 +3,29 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Self, TypedDict, Unpack
-from uuid import UUID, uuid4
+from typing import Final, Self, Unpack
+from uuid import UUID
 
 from passbook.client.answers import Answers
+from passbook.client.arguments import command_id_of
+from passbook.client.bank import DEFAULT_TIMEOUT_S, Bank, Context
+from passbook.client.encoding import encoded
 from passbook.client.errors import BankUnreachable, OutcomeUnknown
 from passbook.client.outbox import Outbox
 from passbook.client.outcome import Outcome
 from passbook.domain.commands import Command
-from passbook.domain.errors import MalformedValue
 from passbook.domain.slots import partition_of, slot_of
-from passbook.messaging.cloudevents import format_time
-from passbook.messaging.commands import BadCommand, decode, encode
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import Producer, PublishFailed
-from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.tail import Tail
 from passbook.messaging.topics import Topics
 
-DEFAULT_TIMEOUT_S: Final = 10.0
 MAX_OUTSTANDING: Final = 10_000
 """Commands that are under way at once; further ones wait for their turn."""
 
 
-class Context(TypedDict, total=False):
-    """What is kept with a command and copied to everything it causes: who wanted it, which
-    conversation it belongs to, and the W3C trace.
-    """
-
-    actor: str
-    correlation_id: str
-    traceparent: str
-
-
-class PassbookClient:
+class PassbookClient(Bank):
     """Publishes commands and awaits their outcomes, for as long as its `async with` block.
 
     One client serves any number of tasks of an event loop. Commands of one account are decided in
@@ -47,7 +34,7 @@ class PassbookClient:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap_servers: str,
         topics: Topics | None = None,
         *,
         source: str = "/passbook/client",
@@ -60,10 +47,10 @@ class PassbookClient:
         self._topics = topics or Topics()
         self._source = source
         self._outbox = Outbox(
-            self._topics.commands, lambda: Producer(bootstrap, client_id=client_id)
+            self._topics.commands, lambda: Producer(bootstrap_servers, client_id=client_id)
         )
         self._tail = Tail(
-            bootstrap, self._topics.outcomes, self._topics.partitions, client_id=client_id
+            bootstrap_servers, self._topics.outcomes, self._topics.partitions, client_id=client_id
         )
         self._answers = Answers(self._tail)
         self._turns = asyncio.Semaphore(MAX_OUTSTANDING)
@@ -106,8 +93,8 @@ class PassbookClient:
         self,
         command: Command,
         *,
-        command_id: UUID | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
+        command_id: UUID | str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 - the public name
         **context: Unpack[Context],
     ) -> Outcome:
         """Send a command and return its outcome, also when that is a rejection.
@@ -116,14 +103,14 @@ class PassbookClient:
         again; without it there is a new one.
 
         Raises:
-            OutcomeUnknown: no answer within `timeout_s`; ask again with its `command_id`.
+            OutcomeUnknown: no answer within `timeout`; ask again with its `command_id`.
             MalformedValue: the bank would not understand this command; nothing was sent.
         """
-        command_id = command_id or uuid4()
-        record, request_hash = self._encode(command, command_id, context)
-        with _outcome_unknown(command_id, f"no answer within {timeout_s:g} s"):
-            async with asyncio.timeout(timeout_s), self._turns:
-                with self._answers.expect(command_id, request_hash) as answer:
+        command_id = command_id_of(command_id)
+        record, message = encoded(command, command_id, self._source, **context)
+        with _outcome_unknown(command_id, f"no answer within {timeout:g} s"):
+            async with asyncio.timeout(timeout), self._turns:
+                with self._answers.expect(command_id, message.request_hash) as answer:
                     await self._outbox.post(self._partition(command), record)
                     return await answer
 
@@ -131,41 +118,25 @@ class PassbookClient:
         self,
         command: Command,
         *,
-        command_id: UUID | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
+        command_id: UUID | str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 - the public name
         **context: Unpack[Context],
     ) -> UUID:
         """Return the command's id as soon as Kafka has the command; nobody waits for the outcome.
 
         Raises:
-            OutcomeUnknown: Kafka did not acknowledge within `timeout_s`; send again with the id.
+            OutcomeUnknown: Kafka did not acknowledge within `timeout`; send again with the id.
             MalformedValue: the bank would not understand this command; nothing was sent.
         """
-        command_id = command_id or uuid4()
-        record, _ = self._encode(command, command_id, context)
-        with _outcome_unknown(command_id, f"not acknowledged within {timeout_s:g} s"):
-            async with asyncio.timeout(timeout_s), self._turns:
+        command_id = command_id_of(command_id)
+        record, _ = encoded(command, command_id, self._source, **context)
+        with _outcome_unknown(command_id, f"not acknowledged within {timeout:g} s"):
+            async with asyncio.timeout(timeout), self._turns:
                 await self._outbox.post(self._partition(command), record)
         return command_id
 
     def _partition(self, command: Command) -> int:
         return partition_of(slot_of(command.account_id), self._topics.partitions)
-
-    def _encode(
-        self, command: Command, command_id: UUID, context: Context
-    ) -> tuple[Outgoing, bytes]:
-        """Return the record, and the hash by which the bank will know its content."""
-        now = format_time(datetime.now(UTC))
-        try:
-            record = encode(
-                command, command_id=command_id, source=self._source, time=now, **context
-            )
-        except (TypeError, UnicodeEncodeError) as error:
-            raise MalformedValue(str(error)) from error
-        message = decode(*record)
-        if isinstance(message, BadCommand):
-            raise MalformedValue(message.reason)
-        return record, message.request_hash
 
 
 @contextmanager

@@ -79,7 +79,7 @@ async def test_silence_is_unknown_and_names_the_command(servers: Servers, topics
     command_id = uuid4()
     async with PassbookClient(servers.kafka_bootstrap, topics) as client:
         with pytest.raises(OutcomeUnknown) as failure:
-            await client.execute(CloseAccount(uuid4()), command_id=command_id, timeout_s=0.2)
+            await client.execute(CloseAccount(uuid4()), command_id=command_id, timeout=0.2)
     assert failure.value.command_id == command_id
 
 

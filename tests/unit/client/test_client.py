@@ -1,7 +1,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -13,26 +12,10 @@ from passbook.domain.errors import MalformedValue
 from passbook.domain.slots import slot_of
 from passbook.messaging.commands import CommandMessage, decode, encode
 from tests.support.until import until
-from tests.unit.client.fake_bank import FakeBank, FakeProducer, FakeTail, stand_in
+from tests.unit.client.fake_bank import FakeBank
 
 ACCOUNT = UUID("0199d5d0-0000-7000-8000-000000000001")
 DEPOSIT = DepositMoney(ACCOUNT, Decimal("20.00"), "salary")
-
-
-@pytest.fixture
-async def bank(monkeypatch: pytest.MonkeyPatch) -> FakeBank:
-    bank = FakeBank()
-    monkeypatch.setattr("passbook.client.client.Producer", stand_in(bank, FakeProducer))
-    monkeypatch.setattr("passbook.client.client.Tail", stand_in(bank, FakeTail))
-    monkeypatch.setattr("passbook.client.answers._FIRST_RETRY_S", 0.001)
-    return bank
-
-
-@pytest.fixture
-async def client(bank: FakeBank) -> AsyncIterator[PassbookClient]:
-    async with PassbookClient("unused") as client:
-        assert bank.tail_starts == 1
-        yield client
 
 
 def content_hash(command: DepositMoney, command_id: UUID) -> bytes:
@@ -91,7 +74,7 @@ async def test_no_answer_in_time_names_the_command_and_asking_again_is_answered(
     bank.silent = True
     command_id = uuid4()
     with pytest.raises(OutcomeUnknown, match="the same command id is safe") as failure:
-        await client.execute(DEPOSIT, command_id=command_id, timeout_s=0.01)
+        await client.execute(DEPOSIT, command_id=command_id, timeout=0.01)
     assert failure.value.command_id == command_id
     bank.silent = False
     outcome = await client.execute(DEPOSIT, command_id=failure.value.command_id)
