@@ -21,10 +21,11 @@ from passbook.cli.account_states import (
     page_of_the_view,
 )
 from passbook.cli.connect import connect
-from passbook.cli.event_documents import event_document, facts
+from passbook.cli.event_facts import facts
 from passbook.cli.failures import Misused
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
+from passbook.contracts.event_documents import event_document
 from passbook.eventstore.past import MomentNotPast
 from passbook.eventstore.store import RecordedEvent
 from passbook.messaging.cloudevents import format_time

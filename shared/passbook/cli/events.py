@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from passbook.cli.connect import connect
-from passbook.cli.event_documents import event_document, facts
+from passbook.cli.event_facts import facts
 from passbook.cli.failures import EXIT_OK
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit_json, out
+from passbook.contracts.event_documents import log_document
 from passbook.domain.slots import SLOT_COUNT
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import DoorbellListener
@@ -87,7 +88,7 @@ async def _follow(
 
 def _print(event: RecordedEvent, console: Console, options: Options) -> None:
     if options.json:
-        emit_json(event_document(event) | {"stream_id": str(event.stream_id)}, indent=False)
+        emit_json(log_document(event), indent=False)
         return
     line = Text.assemble(
         (format_time(event.recorded_at), "dim"),

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from passbook.cli.demo.asking import ACTOR, Cast
 from passbook.cli.demo.report import Report
-from passbook.cli.event_documents import facts
+from passbook.cli.event_facts import facts
 from passbook.domain.account import BankAccount
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.past import account_at

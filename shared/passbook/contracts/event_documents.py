@@ -1,12 +1,11 @@
-"""Stored events as the command line shows them: one JSON object, or one line.
+"""A stored event as one JSON object: what the command line and the HTTP service tell of it.
 
-Both say what the events mean to this code. One that it cannot read ends the verb, with its type and
-version in the message: to show half of a history, or a newer event as if it were understood, would
-be a guess. `passbook audit show` shows what is stored, whatever it means.
+It says what the event means to this code. One that it cannot read ends the verb, or the stream, with
+its type and version in the message: to show half of a history, or a newer event as if it were
+understood, would be a guess. `passbook audit show` shows what is stored, whatever it means.
 """
 
 import orjson
-from rich.text import Text
 
 from passbook.domain.upcasting import EventUpcaster
 from passbook.eventstore.store import RecordedEvent
@@ -16,7 +15,7 @@ _UPCASTER = EventUpcaster()
 
 
 def event_document(event: RecordedEvent) -> dict[str, object]:
-    """Return what `account history --json` tells of an event.
+    """Return what the history of an account tells of an event.
 
     `data` is as it was stored, of its `schema_version`, `read_as` the same in the newest shape;
     `command_id` and `actor` are null where the event was not caused by a command, or by an
@@ -34,7 +33,7 @@ def event_document(event: RecordedEvent) -> dict[str, object]:
         "event_id": str(event.event_id),
         "schema_version": event.schema_version,
         "data": orjson.loads(event.data),
-        "read_as": _data(event),
+        "read_as": newest_data(event),
         "occurred_at": format_time(event.occurred_at),
         "recorded_at": format_time(event.recorded_at),
         "command_id": context.get("command_id"),
@@ -42,16 +41,19 @@ def event_document(event: RecordedEvent) -> dict[str, object]:
     }
 
 
-def facts(event: RecordedEvent) -> Text:
-    """Return what an event says beyond its envelope, in the newest shape, on one line.
+def log_document(event: RecordedEvent) -> dict[str, object]:
+    """Return what the log of all accounts tells of an event: the same, and whose it is.
 
     Raises:
         UnknownEventType, UnknownSchemaVersion: this code is too old for it.
     """
-    data = _data(event)
-    said = {name: value for name, value in data.items() if name != "account_id" and value}
-    return Text("  ".join(f"{name} {value}" for name, value in said.items()))
+    return event_document(event) | {"stream_id": str(event.stream_id)}
 
 
-def _data(event: RecordedEvent) -> dict[str, str]:
+def newest_data(event: RecordedEvent) -> dict[str, str]:
+    """Return an event's data in the newest shape.
+
+    Raises:
+        UnknownEventType, UnknownSchemaVersion: this code is too old for it.
+    """
     return _UPCASTER.upcast(event.event_type, event.schema_version, orjson.loads(event.data))
