@@ -58,7 +58,7 @@ class AuditProjection:
     schema = "audit"
     writer = "passbook_audit_projector"
     version = 1
-    ddl = _DDL
+    ddl = (_DDL,)
     parks = False
     evidence = True
     gather_s = 0.05

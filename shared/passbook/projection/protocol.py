@@ -41,12 +41,15 @@ class Projection(Protocol):
 
     @property
     def version(self) -> int:
-        """Changes whenever `ddl` or the meaning of the rows does."""
+        """How many scripts `ddl` has: one more whenever the tables or the meaning of the rows change."""
         ...
 
     @property
-    def ddl(self) -> str:
-        """Creates the tables of this version and grants them to `writer` and its readers."""
+    def ddl(self) -> tuple[str, ...]:
+        """The first script creates the tables and grants them to `writer` and its readers; each
+        further one makes the next version of them, also where there are rows. What was released is
+        frozen. Rows that a script cannot fill, since it knows no events, a rebuild fills.
+        """
         ...
 
     @property
@@ -100,6 +103,7 @@ CREATE SCHEMA {schema};
 GRANT USAGE ON SCHEMA {schema} TO {writer}, passbook_reader;
 SET LOCAL search_path TO {schema};
 """
+_ENTER: Final = "SET LOCAL search_path TO {schema};"
 _INSTALL: Final = """
 INSERT INTO projections.installed (projection, version) VALUES ('{name}', {version})
     ON CONFLICT (projection) DO UPDATE SET version = excluded.version;
@@ -115,20 +119,27 @@ def doorbell_channel(projection: str) -> str:
 
 def create_tables(projection: Projection, schema: str) -> str:
     """Return the script that makes a projection's tables, empty, in a new schema."""
-    return _SCHEMA.format(schema=schema, writer=projection.writer) + projection.ddl
+    return _SCHEMA.format(schema=schema, writer=projection.writer) + "".join(projection.ddl)
 
 
 def projection_migrations(*projections: Projection) -> list[Migration]:
-    """Return the scripts for the runtime's own tables and for those of `projections`."""
+    """Return the scripts for the runtime's own tables and for those of `projections`, one a version.
+
+    An upgrade leaves copies beside the live tables as they are: those of an older version are not
+    gone on with, nor gone back to.
+    """
     scripts = load_migrations("projections", "passbook.projection")
-    scripts += [
-        Migration(
-            f"projection {projection.name}",
-            projection.version,
-            projection.name,
-            create_tables(projection, projection.schema)
-            + _INSTALL.format(name=projection.name, version=projection.version),
-        )
-        for projection in projections
-    ]
+    for projection in projections:
+        enter = _SCHEMA.format(schema=projection.schema, writer=projection.writer)
+        for version, ddl in enumerate(projection.ddl, 1):
+            install = _INSTALL.format(name=projection.name, version=version)
+            scripts.append(
+                Migration(
+                    f"projection {projection.name}",
+                    version,
+                    projection.name,
+                    enter + ddl + install,
+                )
+            )
+            enter = _ENTER.format(schema=projection.schema)
     return scripts
