@@ -12,7 +12,7 @@ from passbook.messaging.cloudevents import format_time
 _TRAIL: Final = """
 SELECT slot, slot_seq, event_id, account_id, version, event_type, schema_version, data, actor, command_id,
        correlation_id, occurred_at, recorded_at, prev_hash, hash
-  FROM audit.entries WHERE account_id = $1 ORDER BY slot, slot_seq
+  FROM audit.entries WHERE account_id = $1 AND version > $2 ORDER BY slot, slot_seq LIMIT $3
 """
 
 
@@ -52,8 +52,11 @@ class AuditEntry(NamedTuple):
 
 
 async def audit_trail(
-    connection: asyncpg.Pool | asyncpg.Connection, account_id: UUID
+    connection: asyncpg.Pool | asyncpg.Connection,
+    account_id: UUID,
+    after_version: int = 0,
+    limit: int | None = None,
 ) -> list[AuditEntry]:
-    """Return the entries of an account, oldest first."""
-    rows = await connection.fetch(_TRAIL, account_id)
+    """Return the entries of an account after a version, oldest first: all, or up to `limit`."""
+    rows = await connection.fetch(_TRAIL, account_id, after_version, limit)
     return [AuditEntry._make(row) for row in rows]

@@ -147,3 +147,15 @@ async def test_following_the_log_with_any_limit_meets_every_event_once(
     assert len(met) == len(events)
     assert {event.event_id for event in met} == {event.event_id for event in events}
     assert position == await store.heads()
+
+
+async def test_a_history_is_read_in_pages(store: EventStore) -> None:
+    account_id = next(account_ids(7))
+    events = rows(busy(account_id, 4))
+    await store.append_batch({7: 0}, events, [])
+
+    versions = [event.version for event in await store.history(account_id, 1, 2)]
+
+    assert versions == [2, 3]
+    assert [event.version for event in await store.history(account_id, 3)] == [4, 5]
+    assert await store.history(account_id, 5, 2) == []

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +13,6 @@ from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.past import (
-    PastState,
     account_at,
     account_at_version,
     accounts_at,
@@ -25,6 +24,7 @@ from passbook.messaging.cloudevents import format_time
 from passbook.projection.protocol import doorbell_channel
 from passbook.projection.waiting import NotThatFar, at_version
 from passbook.service import alongside, database_pool
+from services.balance_projector.documents import AccountState, folded_state
 from services.balance_projector.queries import (
     AccountRow,
     account_page,
@@ -40,31 +40,6 @@ class NotThereYet(CommandFailed):
     """The balance view has not reached the version that was asked for."""
 
     code = EXIT_UNAVAILABLE
-
-
-class AccountState(NamedTuple):
-    """An account as of its version, which was recorded at `recorded_at`.
-
-    That is None only while a balance view of another ledger is shown.
-    """
-
-    account: AccountRow
-    recorded_at: datetime | None
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the document of `account show --json`."""
-        account = self.account
-        return {
-            "account_id": str(account.account_id),
-            "owner_name": account.owner_name,
-            "balance": str(account.balance),
-            "status": account.status,
-            "version": account.version,
-            "as_of": {
-                "version": account.version,
-                "recorded_at": self.recorded_at and format_time(self.recorded_at),
-            },
-        }
 
 
 async def in_the_view(
@@ -129,7 +104,7 @@ async def from_the_events(
         newest = len(await history_of(settings, account_id))
         message = f"Account {account_id} has no version {version}; its newest is {newest}"
         raise NotFound(message)
-    return _as_a_row(state)
+    return folded_state(state)
 
 
 async def at_a_moment(settings: Settings, account_id: UUID, moment: datetime) -> AccountState:
@@ -144,7 +119,7 @@ async def at_a_moment(settings: Settings, account_id: UUID, moment: datetime) ->
     if state is None:
         message = f"{AccountNotFound(account_id)} at {format_time(moment)}"
         raise NotFound(message)
-    return _as_a_row(state)
+    return folded_state(state)
 
 
 async def page_at_a_moment(
@@ -159,7 +134,7 @@ async def page_at_a_moment(
     after = None if cursor is None else last_seen(cursor)
     async with database_pool(settings.event_store, _APPLICATION) as pool:
         found = await accounts_at(_store(settings, pool), moment, limit + 1, after)
-    states = [_as_a_row(state) for state in found[:limit]]
+    states = [folded_state(state) for state in found[:limit]]
     more = len(found) > limit
     return states, page_cursor(states[-1].account.account_id) if more else None
 
@@ -179,14 +154,6 @@ async def history_of(settings: Settings, account_id: UUID) -> list[RecordedEvent
 
 def _store(settings: Settings, pool: asyncpg.Pool) -> PostgresEventStore:
     return PostgresEventStore(pool, Archive(settings.archive))
-
-
-def _as_a_row(state: PastState) -> AccountState:
-    account = state.account
-    row = AccountRow(
-        account.id, account.owner_name, account.balance, account.status.value, account.version
-    )
-    return AccountState(row, state.recorded_at)
 
 
 async def _with_times(settings: Settings, rows: Sequence[AccountRow]) -> list[AccountState]:

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from passbook.cli.account_states import (
-    AccountState,
     at_a_moment,
     from_the_events,
     history_of,
@@ -29,6 +28,7 @@ from passbook.contracts.event_documents import event_document
 from passbook.eventstore.past import MomentNotPast
 from passbook.eventstore.store import RecordedEvent
 from passbook.messaging.cloudevents import format_time
+from services.balance_projector.documents import AccountState
 from services.balance_projector.queries import MOST_ON_A_PAGE, BadCursor
 
 AccountId = Annotated[UUID, Parameter(help="The account.")]

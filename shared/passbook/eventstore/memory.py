@@ -87,9 +87,11 @@ class InMemoryEventStore:
         recorded = self._streams.get(stream_id, [])
         return [event.decode() for event in recorded if event.version > after_version]
 
-    async def history(self, stream_id: UUID) -> list[RecordedEvent]:
+    async def history(
+        self, stream_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> list[RecordedEvent]:
         """See `EventStore.history`."""
-        return list(self._streams.get(stream_id, ()))
+        return list(self._streams.get(stream_id, ()))[after_version:][:limit]
 
     async def heads(self) -> dict[int, int]:
         """See `EventStore.heads`."""

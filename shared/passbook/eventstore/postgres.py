@@ -43,7 +43,7 @@ SELECT a.slot, 0::bigint, a.stream_id, a.version, NULL::uuid, NULL, NULL::smalli
 """
 _STREAM: Final = f"""
 (SELECT {_EVENT} FROM eventstore.events
-  WHERE stream_id = $1 AND version > $2 ORDER BY version)
+  WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3)
  UNION ALL ({_ARCHIVED} FROM eventstore.archived_streams a
              WHERE a.stream_id = $1 AND a.version > $2)
 """
@@ -183,12 +183,16 @@ class PostgresEventStore:
     async def load(self, stream_id: UUID, after_version: int = 0) -> list[AccountEvent]:
         """See `EventStore.load`."""
         after = {stream_id: after_version}
-        events = await self._through.streams(after, None, _STREAM, stream_id, after_version)
+        events = await self._through.streams(after, None, _STREAM, stream_id, after_version, None)
         return [event.decode() for event in events]
 
-    async def history(self, stream_id: UUID) -> list[RecordedEvent]:
+    async def history(
+        self, stream_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> list[RecordedEvent]:
         """See `EventStore.history`."""
-        return await self._through.streams({stream_id: 0}, None, _STREAM, stream_id, 0)
+        place = (stream_id, after_version, limit)
+        events = await self._through.streams({stream_id: after_version}, None, _STREAM, *place)
+        return events[:limit]  # what is archived comes in whole
 
     async def heads(self) -> dict[int, int]:
         """See `EventStore.heads`."""

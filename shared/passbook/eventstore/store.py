@@ -157,8 +157,12 @@ class EventStore(Protocol):
         """
         ...
 
-    async def history(self, stream_id: UUID) -> list[RecordedEvent]:
-        """Return everything recorded of one stream, oldest first."""
+    async def history(
+        self, stream_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> list[RecordedEvent]:
+        """Return what is recorded of one stream after a version, oldest first: everything, or up to
+        `limit` events.
+        """
         ...
 
     async def streams(self, after: UUID | None, limit: int) -> list[UUID]:
