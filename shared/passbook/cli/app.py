@@ -59,6 +59,7 @@ def _app(verb: str) -> App:
         (_OPERATE, "topics", "setup:topics", "Create and check the Kafka topics."),
         (_OPERATE, "run", "run:run", "Run one service in the foreground."),
         (_OPERATE, "dlq", "dlq:app", "Dead letters: list, show, publish again."),
+        (_OPERATE, "contracts", "contracts:app", "What others rely on, as files; what changed."),
         (_OPERATE, "bench", "bench:app", "Measure throughput and latency."),
     )
     for place, (group, name, target, text) in enumerate(verbs):
