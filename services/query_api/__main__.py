@@ -24,6 +24,7 @@ from passbook.service import (
     run_service,
 )
 from services.query_api.app import create_app
+from services.query_api.authentication import authenticator
 from services.query_api.backend import READ_TIMEOUT_S, Backend, watch
 from services.query_api.server import HttpServer, is_loopback
 
@@ -41,7 +42,7 @@ async def session(
         app.state.backend = opened
         try:
             health.ready()
-            async with alongside(watch(opened, stop, health)):
+            async with alongside(watch(opened, app.state.authenticator, stop, health)):
                 await server.serve_until(stop)
         finally:
             app.state.backend = None
@@ -85,13 +86,16 @@ async def connected(settings: Settings) -> AsyncIterator[PassbookClient]:
 
 
 @asynccontextmanager
-async def listening(settings: Settings, server: HttpServer) -> AsyncIterator[None]:
+async def listening(settings: Settings, app: FastAPI, server: HttpServer) -> AsyncIterator[None]:
     """Listen, if who asks can be told, or only this machine can ask.
 
     Raises:
         MissingSetting: neither is so.
     """
-    if settings.jwt_jwks is None:
+    app.state.authenticator = authenticator(
+        settings.jwt_jwks, settings.jwt_issuer, settings.jwt_audience
+    )
+    if app.state.authenticator is None:
         if not is_loopback(settings.http_host):
             message = (
                 f"PASSBOOK_JWT_JWKS is not set: without tokens everybody who reaches "
@@ -113,7 +117,7 @@ def main() -> int:
         NAME,
         settings,
         lambda stop, health: session(stop, health, settings, app, server),
-        lambda: listening(settings, server),
+        lambda: listening(settings, app, server),
     )
 
 

@@ -24,12 +24,14 @@ async def served_by(connection: HTTPConnection) -> Backend:
 
 def create_app() -> FastAPI:
     """Return the application; set `app.state.backend` as soon as there is one, and None when there
-    is none. `app.state.stopping` is an event that says when everything comes to its end.
+    is none. `app.state.stopping` is an event that says when everything comes to its end,
+    `app.state.authenticator` tells who is asking; None: anybody may do everything.
     """
     from services.query_api import accounts
 
     app = FastAPI(title="Passbook", docs_url=None, redoc_url=None)
     app.state.backend = None
+    app.state.authenticator = None
     app.state.stopping = asyncio.Event()
     app.include_router(accounts.router)
     return app

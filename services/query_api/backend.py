@@ -1,7 +1,7 @@
 """What the routes stand on: opened once, by the wiring."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
@@ -11,6 +11,8 @@ from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.service import Health
+from services.query_api.authentication import Authenticator
+from services.query_api.known_owners import KnownOwners
 
 READ_TIMEOUT_S: Final = 5.0
 """What a read waits for a database, at most."""
@@ -32,11 +34,14 @@ class Backend:
     bank: PassbookClient
     balance_bell: DoorbellListener
     events_bell: DoorbellListener
+    owners: KnownOwners = field(default_factory=KnownOwners)
 
 
-async def watch(backend: Backend, stop: asyncio.Event, health: Health) -> None:
-    """Say whether the databases answer, until `stop` is set or it is cancelled. Requests need not be told: each finds out
-    by itself, and the pools connect again.
+async def watch(
+    backend: Backend, authenticator: Authenticator | None, stop: asyncio.Event, health: Health
+) -> None:
+    """Say whether the databases answer and callers can be told apart, until `stop` is set or it is
+    cancelled. Requests need not be told: each finds out by itself, and the pools connect again.
     """
     while not stop.is_set():
         try:
@@ -46,6 +51,9 @@ async def watch(backend: Backend, stop: asyncio.Event, health: Health) -> None:
         except FAILURES as error:
             health.not_ready(f"PostgreSQL: {error or type(error).__name__}")
         else:
-            if not stop.is_set():
+            trouble = "" if authenticator is None else await authenticator.trouble()
+            if trouble and not stop.is_set():
+                health.not_ready(trouble)
+            elif not stop.is_set():
                 health.ready()
         await asyncio.sleep(_WATCH_S)

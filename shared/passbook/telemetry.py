@@ -22,6 +22,9 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     record.foreign         topic, partition, offset, error
     http.listening         host, port
     http.without_tokens    host                   everybody on this machine may do everything
+    jwks.read              keys                   the keys of the callers' tokens, first or changed
+    jwks.unavailable       error                  not read again; the old ones are used for a while
+    jwks.key_ignored       number, reason         a key of the set that is not used
 
 Metrics, all with the prefix `passbook_`:
 
