@@ -32,6 +32,7 @@ from passbook.eventstore.snapshots import Snapshot
 from passbook.eventstore.store import CommandOutcome, EventStore, NewEvent, new_event
 from passbook.messaging.commands import BadCommand, CommandMessage
 from passbook.messaging.consumer import Consumer, Record, next_offsets
+from passbook.messaging.outcomes import CONFLICT, CONFLICT_MESSAGE
 from passbook.service import PartStopped
 from passbook.telemetry import APPEND_RETRIES, APPEND_SECONDS, COMMANDS_DUPLICATE
 from services.command_service.answers import Answer, AnswerDesk
@@ -43,8 +44,6 @@ from services.command_service.arrivals import (
     reason_of,
 )
 
-_CONFLICT: Final = "idempotency_conflict"
-_CONFLICT_MESSAGE: Final = "This command id was used before, with other content"
 _POLL_S: Final = 0.5
 _ATTEMPTS: Final = 20
 _PAUSE_S: Final = 0.01
@@ -182,7 +181,7 @@ class CommandService:
             else:
                 COMMANDS_DUPLICATE.inc()
                 if known.request_hash != message.request_hash:
-                    known = self._refuse(message, _CONFLICT, _CONFLICT_MESSAGE, stamp)
+                    known = self._refuse(message, CONFLICT, CONFLICT_MESSAGE, stamp)
             batch.answers.append(Answer(record, message, known))
         return batch
 

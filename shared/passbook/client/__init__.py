@@ -22,6 +22,8 @@ from passbook.client.errors import (
     UnreadableRecord,
 )
 from passbook.client.outcome import Outcome, Refusal
+from passbook.client.received import ReceivedEvent
+from passbook.client.subscription import Subscription
 from passbook.domain.commands import (
     CloseAccount,
     Command,
@@ -48,7 +50,9 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "PassbookClient",
+    "ReceivedEvent",
     "Refusal",
+    "Subscription",
     "SubscriptionStopped",
     "TopicMismatch",
     "Topics",

@@ -1,4 +1,4 @@
-"""What a caller may write for an amount and for an id, made into what a command wants."""
+"""What a caller may write for an amount, an id or a group, made into what the bank wants."""
 
 import re
 from decimal import Decimal
@@ -8,6 +8,7 @@ from uuid import UUID, uuid4, uuid5
 from passbook.domain.errors import MalformedValue
 from passbook.domain.money import parse_amount, to_money
 from passbook.messaging.command_shapes import UUID_PATTERN
+from passbook.messaging.topics import Topics
 
 _UUID_TEXT: Final = re.compile(UUID_PATTERN[1:-1], re.ASCII | re.IGNORECASE)
 _ACCOUNTS: Final = UUID("3ea9c0a4-8a76-5f54-9f0b-9d3d1d1f2c11")
@@ -63,3 +64,15 @@ def account_opened_by(command_id: UUID) -> UUID:
     Made from the command's id: sent again, the command opens the same account, not another one.
     """
     return uuid5(_ACCOUNTS, command_id.hex)
+
+
+def checked_group(group: str, topics: Topics) -> str:
+    """Return the name of a group of subscribers.
+
+    Raises:
+        ValueError: empty, or one of those that the bank's own services have.
+    """
+    if not group or group.startswith(topics.prefix):
+        message = f"a group has a name, and not one that begins with {topics.prefix!r}: {group!r}"
+        raise ValueError(message)
+    return group

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from passbook.client.arguments import account_opened_by, amount_of, command_id_of, id_of
 from passbook.client.errors import CommandRejected
+from passbook.client.intake import OnGap
 from passbook.client.outcome import Outcome
+from passbook.client.subscription import DEFAULT_MAX_IN_FLIGHT, From, Subscription, Types
 from passbook.domain.commands import (
     CloseAccount,
     Command,
@@ -76,6 +78,29 @@ class Bank(Protocol):
         **context: Unpack[Context],
     ) -> UUID:
         """Return the command's id as soon as the command is stored; nobody waits for the outcome."""
+
+    @abstractmethod
+    def subscribe(
+        self,
+        *,
+        group: str,
+        types: Types | None = None,
+        from_: From = "beginning",
+        on_gap: OnGap | None = None,
+        max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
+    ) -> Subscription:
+        """Return the events that `group` has not acknowledged yet, to iterate over.
+
+        A group that is new begins at the first event of the ledger, or with `from_="now"` at the
+        moment; one that is known goes on where it was. `types` are classes of events or their
+        names, None is all. `max_in_flight` events at most are handed out and not acknowledged.
+
+        A slot whose next number is not there stops the iteration with `EventsMissing`; `on_gap`,
+        a function or an async one, is told instead, and it goes on behind the gap.
+
+        Raises:
+            ValueError, TypeError: an option has no such value.
+        """
 
     async def open_account(
         self,

@@ -3,24 +3,31 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Final, Self, Unpack
 from uuid import UUID
 
 from passbook.client.answers import Answers
-from passbook.client.arguments import command_id_of
+from passbook.client.arguments import checked_group, command_id_of
 from passbook.client.bank import DEFAULT_TIMEOUT_S, Bank, Context
 from passbook.client.encoding import encoded
 from passbook.client.errors import BankUnreachable, OutcomeUnknown
+from passbook.client.intake import OnGap
 from passbook.client.outbox import Outbox
 from passbook.client.outcome import Outcome
+from passbook.client.source import Revoked, Shared
+from passbook.client.subscription import DEFAULT_MAX_IN_FLIGHT, From, Subscription, Types
 from passbook.domain.commands import Command
 from passbook.domain.slots import partition_of, slot_of
 from passbook.messaging.consumer import ConsumerLost
+from passbook.messaging.member import Member
 from passbook.messaging.producer import Producer, PublishFailed
 from passbook.messaging.tail import Tail
 from passbook.messaging.topics import Topics
 
+_RECORDS: Final = 250
+"""Events that are read at once: some milliseconds of work between two looks at the event loop."""
 MAX_OUTSTANDING: Final = 10_000
 """Commands that are under way at once; further ones wait for their turn."""
 
@@ -39,11 +46,16 @@ class PassbookClient(Bank):
         *,
         source: str = "/passbook/client",
         client_id: str = "passbook-client",
+        session_timeout: float = 30.0,
     ) -> None:
         """Name Kafka's bootstrap servers and, unless they are the default ones, the topics.
 
-        `source` says in every command who sent it (`ce_source`).
+        `source` says in every command who sent it (`ce_source`). `session_timeout` is how many
+        seconds the partitions of a subscriber that has crashed stay idle: 6 to 300.
         """
+        self._bootstrap_servers = bootstrap_servers
+        self._client_id = client_id
+        self._session_timeout_s = session_timeout
         self._topics = topics or Topics()
         self._source = source
         self._outbox = Outbox(
@@ -55,6 +67,7 @@ class PassbookClient(Bank):
         self._answers = Answers(self._tail)
         self._turns = asyncio.Semaphore(MAX_OUTSTANDING)
         self._open = AsyncExitStack()
+        self._subscriptions: list[Subscription] = []
 
     async def __aenter__(self) -> Self:
         """Connect. Outcomes are read from before the first command can be sent.
@@ -83,7 +96,8 @@ class PassbookClient(Bank):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Disconnect; whoever still waits for an outcome gets `OutcomeUnknown`."""
+        """Disconnect: subscriptions end, and whoever waits for an outcome gets `OutcomeUnknown`."""
+        await asyncio.gather(*(subscription.aclose() for subscription in self._subscriptions))
         # The group would wrap an exception of the block, which is not its own, into a group.
         if not isinstance(error, asyncio.CancelledError):
             kind, error, trace = None, None, None
@@ -134,6 +148,41 @@ class PassbookClient(Bank):
             async with asyncio.timeout(timeout), self._turns:
                 await self._outbox.post(self._partition(command), record)
         return command_id
+
+    def subscribe(
+        self,
+        *,
+        group: str,
+        types: Types | None = None,
+        from_: From = "beginning",
+        on_gap: OnGap | None = None,
+        max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
+    ) -> Subscription:
+        """Return the events that `group` has not acknowledged yet; see `Bank.subscribe`."""
+        subscription = Subscription(
+            partial(self._member, checked_group(group, self._topics)),
+            self._topics.partitions,
+            types=types,
+            from_=from_,
+            on_gap=on_gap,
+            max_in_flight=max_in_flight,
+        )
+        self._subscriptions = [one for one in self._subscriptions if not one.closed]
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def _member(self, group: str, shared: Shared, revoked: Revoked) -> Member:
+        return Member(
+            self._bootstrap_servers,
+            self._topics.events,
+            self._topics.partitions,
+            group=group,
+            client_id=self._client_id,
+            session_timeout_s=self._session_timeout_s,
+            max_records=_RECORDS,
+            shared=shared,
+            revoked=revoked,
+        )
 
     def _partition(self, command: Command) -> int:
         return partition_of(slot_of(command.account_id), self._topics.partitions)

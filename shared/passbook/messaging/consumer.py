@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -28,6 +28,32 @@ _COMMIT_EVERY_S: Final = 0.5
 
 class ConsumerLost(Exception):
     """The broker no longer answers this consumer; start anew."""
+
+
+def open_consumer(
+    *topics: str,
+    bootstrap: str,
+    group: str,
+    client_id: str,
+    session_timeout_s: float,
+    **settings: Any,
+) -> AIOKafkaConsumer:
+    """Return a member-to-be of a group, not started, that skips nothing and commits nothing itself."""
+    return AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        session_timeout_ms=int(session_timeout_s * 1000),
+        heartbeat_interval_ms=int(session_timeout_s * 100),
+        fetch_max_bytes=_FETCH_BYTES,
+        max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
+        **settings,
+    )
 
 
 class Consumer:
@@ -57,20 +83,13 @@ class Consumer:
         self._max_records = max_records
         self._processed: dict[int, int] = {}
         self._committed_at = 0.0
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = open_consumer(
             topic,
-            bootstrap_servers=bootstrap,
+            bootstrap=bootstrap,
+            group=group,
             client_id=client_id,
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=int(session_timeout_s * 1000),
-            heartbeat_interval_ms=int(session_timeout_s * 100),
+            session_timeout_s=session_timeout_s,
             max_poll_interval_ms=300_000,
-            fetch_max_bytes=_FETCH_BYTES,
-            max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
             max_poll_records=max_records,
             fetch_min_bytes=_GATHER_BYTES if gather_s else 1,
             fetch_max_wait_ms=int(gather_s * 1000) or 500,

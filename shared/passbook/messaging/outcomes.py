@@ -10,6 +10,10 @@ import orjson
 
 from passbook.messaging.cloudevents import JSON, PASSED_ON, SOURCE, SPECVERSION, Header, format_time
 
+CONFLICT: Final = "idempotency_conflict"
+"""The code of the answer to a command whose id was used before, with other content."""
+CONFLICT_MESSAGE: Final = "This command id was used before, with other content"
+
 _NAMESPACE: Final = UUID("5f1ad1d3-6a3f-5a7e-9c39-0b6f5c1d2e4a").bytes
 # The two top bits of this digit say "RFC 9562".
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}

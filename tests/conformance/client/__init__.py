@@ -1,0 +1,1 @@
+"""What `PassbookClient` and the fake for users' tests have in common, tested over both."""
