@@ -76,7 +76,7 @@ class Reading:
             return [row for row in rows if row is not None]
 
         def complete(rows: Sequence[AccountRow]) -> bool:
-            return {row.account_id: tuple(row[1:]) for row in rows} == expected
+            return {row.account_id: _told(row) for row in rows} == expected
 
         rows = await _until(seen, complete)
         waited_ms = (time.perf_counter() - began) * 1000
@@ -197,3 +197,7 @@ async def _until(look: Callable[[], Awaitable[Seen]], enough: Callable[[Seen], b
 
 def _table(*columns: str) -> Table:
     return Table(*columns, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+
+
+def _told(row: AccountRow) -> tuple[str, Decimal, str, int]:
+    return row.owner_name, row.balance, row.status, row.version
