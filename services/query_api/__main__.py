@@ -25,7 +25,8 @@ from passbook.service import (
 )
 from services.query_api.app import create_app
 from services.query_api.authentication import authenticator
-from services.query_api.backend import READ_TIMEOUT_S, Backend, watch
+from services.query_api.backend import READ_TIMEOUT_S, Backend, looked_up, watch
+from services.query_api.overview import Overview
 from services.query_api.server import HttpServer, is_loopback
 
 NAME = "query-api"
@@ -61,10 +62,14 @@ async def backend(settings: Settings) -> AsyncIterator[Backend]:
         event_store_pool(settings, NAME) as events,
         database_pool(settings.read_model, NAME) as rows,
         alongside(balance_bell.run(), events_bell.run()),
+        looked_up(events, rows) as (accounts, times),
         connected(settings) as bank,
     ):
         store = PostgresEventStore(events, Archive(settings.archive), timeout_s=READ_TIMEOUT_S)
-        yield Backend(store, events, rows, bank, balance_bell, events_bell)
+        overview = Overview(events, rows)
+        yield Backend(
+            *(store, events, rows, bank, balance_bell, events_bell, accounts, times, overview)
+        )
 
 
 @asynccontextmanager
@@ -111,7 +116,7 @@ async def listening(settings: Settings, app: FastAPI, server: HttpServer) -> Asy
 def main() -> int:
     """Run until SIGTERM; return the exit code."""
     settings = Settings()
-    app = create_app()
+    app = create_app(settings.http_max_requests)
     server = HttpServer(app, settings.http_host, settings.http_port)
     return run_service(
         NAME,

@@ -1,39 +1,49 @@
 """The application: routes, errors and limits put together, without anything that is connected."""
 
-import asyncio
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
-from starlette.requests import HTTPConnection
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
-from services.query_api.backend import Backend
-from services.query_api.problems import Problem
+from services.query_api.backend import Backend, served_by
+from services.query_api.described import completed
+from services.query_api.limits import Limits
+from services.query_api.problems import Problem, answer
+from services.query_api.stopping import Stopping
 
+__all__ = ["Backend", "create_app", "openapi_document", "served_by"]
 
-async def served_by(connection: HTTPConnection) -> Backend:
-    """Return what the routes stand on.
-
-    Raises:
-        Problem: `not_ready`, while the servers cannot be reached.
-    """
-    backend: Backend | None = connection.app.state.backend
-    if backend is None:
-        raise Problem("not_ready", "The servers cannot be reached yet.", {"Retry-After": "1"})
-    return backend
+_MOST_REQUESTS: Final = 256
 
 
-def create_app() -> FastAPI:
+class Application(FastAPI):
+    """FastAPI, whose document says what can really be answered."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = completed(super().openapi())
+        return self.openapi_schema
+
+
+def create_app(most_requests: int = _MOST_REQUESTS) -> FastAPI:
     """Return the application; set `app.state.backend` as soon as there is one, and None when there
     is none. `app.state.stopping` is an event that says when everything comes to its end,
     `app.state.authenticator` tells who is asking; None: anybody may do everything.
     """
-    from services.query_api import accounts
+    # They depend on `served_by`, which is above.
+    from services.query_api import accounts, commands, history, operations
 
-    app = FastAPI(title="Passbook", docs_url=None, redoc_url=None)
+    app = Application(title="Passbook", docs_url=None, redoc_url=None)
     app.state.backend = None
     app.state.authenticator = None
-    app.state.stopping = asyncio.Event()
-    app.include_router(accounts.router)
+    app.state.stopping = Stopping()
+    for module in (commands, accounts, history, operations):
+        app.include_router(module.router)
+    for kind in (Problem, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, answer)
+    app.add_middleware(Limits, most_requests=most_requests)
     return app
 
 

@@ -12,6 +12,10 @@ from typing import Final, Self
 import uvicorn
 from fastapi import FastAPI
 
+from services.query_api.connections import ABORT, Connection
+
+__all__ = ["ABORT", "HttpServer", "is_loopback"]
+
 DRAIN_S: Final = 5.0
 """What requests in progress have to come to their end after a stop. Less than `STOP_TIMEOUT_S`."""
 KEEP_ALIVE_S: Final = 30
@@ -42,7 +46,7 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Connection,
                 ws="none",
                 loop="none",
                 lifespan="off",

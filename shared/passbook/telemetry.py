@@ -21,7 +21,11 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     projection.parked      projection, account_id, reason
     record.foreign         topic, partition, offset, error
     http.listening         host, port
+    http.failed            exc_info               an answer of 500: a bug; somebody has to look
+    http.unavailable       error                  a server did not answer while a request needed it
     http.without_tokens    host                   everybody on this machine may do everything
+    stream.waiting         error                  the log cannot be read; streams stay open
+    stream.dropped         reason                 queue, timeout or stop: a client that does not read
     jwks.read              keys                   the keys of the callers' tokens, first or changed
     jwks.unavailable       error                  not read again; the old ones are used for a while
     jwks.key_ignored       number, reason         a key of the set that is not used
@@ -41,6 +45,12 @@ Metrics, all with the prefix `passbook_`:
     projection_applied_total{projection} projection_lag_events{projection}
     projection_duplicates_total{projection}    projection_gaps_total{projection}
     projection_fenced_total{projection}        projection_parked{projection}
+    stream_clients                       stream_frames_total         of Server-Sent Events
+    stream_dropped_total{reason}
+    http_requests_total{route,method,status}   status: 2xx, 4xx, 5xx; route: its template, or none
+    http_seconds{route}                  one request but streams, histogram
+    http_in_progress                     requests, streams too, gauge
+    http_refused_total{reason}           over a limit, by the problem's code
     loop_lag_seconds                     how late the event loop runs, gauge
 """
 
@@ -108,6 +118,21 @@ PROJECTION_FENCED: Final = Counter(
 )
 PROJECTION_PARKED: Final = Gauge(
     "passbook_projection_parked", "Accounts that a projection cannot apply.", ["projection"]
+)
+STREAM_CLIENTS: Final = Gauge("passbook_stream_clients", "Clients of the live stream.")
+STREAM_FRAMES: Final = Counter("passbook_stream_frames", "Events sent to clients of the stream.")
+STREAM_DROPPED: Final = Counter(
+    "passbook_stream_dropped", "Clients of the stream that were not fast enough.", ["reason"]
+)
+HTTP_REQUESTS: Final = Counter(
+    "passbook_http_requests", "HTTP requests answered.", ["route", "method", "status"]
+)
+HTTP_SECONDS: Final = Histogram(
+    "passbook_http_seconds", "One HTTP request, but streams.", ["route"], buckets=_SECONDS
+)
+HTTP_IN_PROGRESS: Final = Gauge("passbook_http_in_progress", "HTTP requests in progress.")
+HTTP_REFUSED: Final = Counter(
+    "passbook_http_refused", "HTTP requests and connections over a limit.", ["reason"]
 )
 LOOP_LAG: Final = Gauge("passbook_loop_lag_seconds", "How late the event loop runs.")
 

@@ -1,0 +1,135 @@
+"""What a request may cost: how many at once, how large, how long; and what is counted about it.
+
+Pure ASGI: it is around everything, answers while nothing else can, and adds microseconds.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from passbook.telemetry import HTTP_IN_PROGRESS, HTTP_REFUSED, HTTP_REQUESTS, HTTP_SECONDS
+from services.query_api.problems import Problem, problem_of
+
+MOST_BODY_BYTES: Final = 64 * 1024
+BODY_S: Final = 10.0
+"""What a body may take to come in."""
+REQUEST_S: Final = 45.0
+"""More than the longest wait that may be asked for."""
+STREAM: Final = "/v1/events"
+"""Does not end by itself; its clients are counted by themselves."""
+_CLOSING: Final = {"Connection": "close"}
+_LARGE: Final = f"A body may have {MOST_BODY_BYTES} bytes."
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What is known of one request and its answer."""
+
+    started: float
+    status: int = 0
+    received: int = 0
+    body_ended: bool = False
+
+
+class Limits:
+    """Lets an application answer within limits; every answer is one of ours, whatever happens."""
+
+    def __init__(self, app: ASGIApp, most_requests: int) -> None:
+        """Let up to `most_requests` be in progress at once, besides streams."""
+        self._app = app
+        self._most = most_requests
+        self._in_progress = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        method = scope["method"]
+        if method == "HEAD":  # the server leaves the body out
+            scope["method"] = "GET"
+        exchange = _Exchange(time.perf_counter())
+        telling = _telling(exchange, send)
+        streaming = scope["path"] == STREAM
+        if self._in_progress >= self._most and not streaming:
+            detail = f"There are {self._most} requests in progress already."
+            await _tell(Problem("overloaded", detail), scope, receive, telling)
+        else:
+            self._in_progress += not streaming
+            HTTP_IN_PROGRESS.inc()
+            try:
+                await self._answer(scope, _limited(exchange, receive), telling, exchange)
+            finally:
+                self._in_progress -= not streaming
+                HTTP_IN_PROGRESS.dec()
+        _count(scope, method, exchange)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange
+    ) -> None:
+        try:
+            refuse_large(scope)
+            async with asyncio.timeout(None if scope["path"] == STREAM else REQUEST_S):
+                await self._app(scope, receive, send)
+        except Exception as error:
+            if exchange.status:  # half an answer is none: the server breaks the connection off
+                raise
+            await _tell(problem_of(error), scope, receive, send)
+
+
+def refuse_large(scope: Scope) -> None:
+    """Return if the body is not announced to be too large.
+
+    Raises:
+        Problem: `body_too_large`.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > MOST_BODY_BYTES:
+            raise Problem("body_too_large", _LARGE, _CLOSING)
+
+
+def _limited(exchange: _Exchange, receive: Receive) -> Receive:
+    async def limited() -> Message:
+        if exchange.body_ended:
+            return await receive()
+        try:
+            async with asyncio.timeout(exchange.started + BODY_S - time.perf_counter()):
+                message = await receive()
+        except TimeoutError as error:
+            detail = f"The body took longer than {BODY_S:g} s."
+            raise Problem("request_timeout", detail, _CLOSING) from error
+        exchange.body_ended = not message.get("more_body", False)
+        exchange.received += len(message.get("body", b""))
+        if exchange.received > MOST_BODY_BYTES:
+            raise Problem("body_too_large", _LARGE, _CLOSING)
+        return message
+
+    return limited
+
+
+def _telling(exchange: _Exchange, send: Send) -> Send:
+    async def telling(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    return telling
+
+
+async def _tell(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    if problem.code in {"overloaded", "body_too_large", "request_timeout"}:
+        HTTP_REFUSED.labels(problem.code).inc()
+    await problem.response()(scope, receive, send)
+
+
+def _count(scope: Scope, method: str, exchange: _Exchange) -> None:
+    route = getattr(scope.get("route"), "path", "none")
+    HTTP_REQUESTS.labels(route, method, f"{exchange.status // 100}xx").inc()
+    if scope["path"] != STREAM:
+        HTTP_SECONDS.labels(route).observe(time.perf_counter() - exchange.started)
