@@ -108,7 +108,7 @@ async def listening(settings: Settings, app: FastAPI, server: HttpServer) -> Asy
             )
             raise MissingSetting(message)
         log.warning("http.without_tokens", host=settings.http_host)
-    async with server:
+    async with server, alongside(app.state.follower.run(app.state.stopping)):
         log.info("http.listening", host=settings.http_host, port=server.port)
         yield
 

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from services.query_api.backend import Backend, served_by
 from services.query_api.described import completed
+from services.query_api.follower import Follower
 from services.query_api.limits import Limits
 from services.query_api.problems import Problem, answer
 from services.query_api.stopping import Stopping
@@ -33,13 +34,14 @@ def create_app(most_requests: int = _MOST_REQUESTS) -> FastAPI:
     `app.state.authenticator` tells who is asking; None: anybody may do everything.
     """
     # They depend on `served_by`, which is above.
-    from services.query_api import accounts, commands, history, operations
+    from services.query_api import accounts, commands, events, history, operations
 
     app = Application(title="Passbook", docs_url=None, redoc_url=None)
     app.state.backend = None
     app.state.authenticator = None
     app.state.stopping = Stopping()
-    for module in (commands, accounts, history, operations):
+    app.state.follower = Follower(lambda: app.state.backend)
+    for module in (commands, accounts, history, events, operations):
         app.include_router(module.router)
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)

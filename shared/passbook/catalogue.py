@@ -55,6 +55,7 @@ CATALOGUE: Final[dict[str, Meaning]] = {
     "command_not_found": Meaning("The command is not decided", 404, Exit.NOT_FOUND),
     "method_not_allowed": Meaning("This cannot be done here", 405, Exit.USAGE),
     "request_timeout": Meaning("The request came too slowly", 408, Exit.UNAVAILABLE),
+    "position_unknown": Meaning("The log has no such position", 409, Exit.CONFLICT),
     "conflict": Meaning("Somebody else was first", 409, Exit.CONFLICT),
     "body_too_large": Meaning("The body is too large", 413, Exit.USAGE),
     "unsupported_media_type": Meaning("The body is not JSON", 415, Exit.USAGE),

@@ -1,0 +1,75 @@
+"""`GET /v1/events`: who may follow which part of the log, and from where."""
+
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.responses import Response
+
+from passbook.domain.events import EVENT_TYPES
+from passbook.domain.slots import SLOT_COUNT
+from services.query_api.backend import Backend, served_by
+from services.query_api.callers import Caller, reader
+from services.query_api.event_frames import Selection
+from services.query_api.ownership import must_own
+from services.query_api.problems import Problem
+from services.query_api.resume_tokens import LONGEST, BadToken, positions_of
+from services.query_api.stream import EventStream
+
+MOST_ACCOUNTS: Final = 100
+_TYPES: Final = frozenset(f"bank.{name}" for name in EVENT_TYPES)
+
+router = APIRouter()
+
+
+@router.get("/v1/events")
+async def events(  # noqa: PLR0913 - every argument is a parameter of the request
+    request: Request,
+    caller: Annotated[Caller, Depends(reader)],
+    backend: Annotated[Backend, Depends(served_by)],
+    account: Annotated[list[str] | None, Query()] = None,
+    type_: Annotated[list[str] | None, Query(alias="type")] = None,
+    start: Annotated[Literal["beginning", "now"], Query(alias="from")] = "now",
+    last_event_id: Annotated[str, Query(max_length=LONGEST)] = "",
+    resume: Annotated[str, Header(alias="Last-Event-ID", max_length=LONGEST)] = "",
+) -> Response:
+    """Follow the log."""
+    accounts = _accounts(account)
+    for account_id in accounts or ():
+        await must_own(backend, caller, account_id)
+    # What was asked for by name is the caller's own by now.
+    owner = None if caller.sees_all or accounts is not None else caller.subject
+    selection = Selection(accounts, _types(type_), owner)
+    return EventStream(
+        request.app.state.follower, selection, _positions(resume or last_event_id, start)
+    )
+
+
+def _positions(token: str, start: str) -> list[int] | None:
+    if not token:
+        return None if start == "now" else [0] * SLOT_COUNT
+    try:
+        return positions_of(token)
+    except BadToken as error:
+        raise Problem("malformed", f"Last-Event-ID: {error}") from error
+
+
+def _accounts(given: list[str] | None) -> frozenset[UUID] | None:
+    if given is None:
+        return None
+    names = ",".join(given).split(",")
+    if len(names) > MOST_ACCOUNTS:
+        raise Problem("malformed", f"account: {len(names)} are more than {MOST_ACCOUNTS}")
+    try:
+        return frozenset(map(UUID, names))
+    except ValueError as error:
+        raise Problem("malformed", "account: there is one that is no UUID") from error
+
+
+def _types(given: list[str] | None) -> frozenset[str] | None:
+    if given is None:
+        return None
+    names = frozenset(",".join(given).split(","))
+    if not names <= _TYPES:
+        raise Problem("malformed", f"type: there are only {', '.join(sorted(_TYPES))}")
+    return names
