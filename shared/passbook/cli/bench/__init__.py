@@ -155,3 +155,24 @@ def inline(*, seconds: _Positive = 12, options: Options = DEFAULTS) -> int:
     report = uvloop.run(measure_inline(seconds))
     emit(report, options, lambda: inline_table(report))
     return EXIT_OK if report["rows_right"] else EXIT_FAILED
+
+
+@app.command
+def http(*, seconds: _Positive = 5, accounts: _Positive = 1000, options: Options = DEFAULTS) -> int:
+    """Read balances and send commands over HTTP, each as fast as they are answered.
+
+    Commands are waited for. Fails unless every answer is the one asked for, and the balances then add
+    up to what was paid in.
+
+    Parameters
+    ----------
+    seconds
+        For how long, each.
+    accounts
+        How many accounts they are about.
+    """
+    from passbook.cli.bench.http import http_table, measure_http
+
+    report = uvloop.run(measure_http(seconds, accounts))
+    emit(report, options, lambda: http_table(report))
+    return EXIT_OK

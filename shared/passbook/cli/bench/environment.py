@@ -44,8 +44,10 @@ class Environment:
     folder: Path
 
     @asynccontextmanager
-    async def services(self, names: Sequence[str]) -> AsyncIterator[Supervisor]:
-        """Run services as processes for as long as the block; they are ready when it starts."""
+    async def services(self, names: Sequence[str], **settings: str) -> AsyncIterator[Supervisor]:
+        """Run services as processes for as long as the block, with further `settings` in their
+        environment; they are ready when it starts.
+        """
         data_dir = DataDir(self.folder / names[0])
         data_dir.create()
         environment = {
@@ -54,6 +56,7 @@ class Environment:
             "PASSBOOK_KAFKA_BOOTSTRAP": self.settings.kafka,
             "PASSBOOK_TOPIC_PREFIX": self.settings.topic_prefix,
             "PASSBOOK_LOG_FORMAT": "json",
+            **settings,
         }
         specs = [
             ServiceSpec(
