@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import uuid4
 
-from passbook.cli.connect import admin_dsn, connect, read_model_owner
+from passbook.cli.connect import admin_dsn, connect, read_model_owner, running
 from passbook.cli.demo.archiving import Archiving
 from passbook.cli.demo.asking import Asking, Cast
 from passbook.cli.demo.keeping import Keeping
+from passbook.cli.demo.outside import Outside
 from passbook.cli.demo.reading import Reading
 from passbook.cli.demo.rebuild import rebuild
 from passbook.cli.demo.report import Report
@@ -49,7 +50,8 @@ async def demo(*, options: Options = DEFAULTS) -> int:
 async def _play(report: Report, options: Options) -> bool:
     async with _bank(options) as settings:
         try:
-            await perform(settings, admin_dsn(options), read_model_owner(options), report)
+            owners = admin_dsn(options), read_model_owner(options)
+            await perform(settings, *owners, running(options).http_url, report)
         except (ClientError, EventStoreError, *UNAVAILABLE) as error:
             report.check("the story comes to its end", str(error), ok=False)
         report.conclude()
@@ -57,9 +59,14 @@ async def _play(report: Report, options: Options) -> bool:
 
 
 async def perform(
-    settings: Settings, event_store_owner: str, read_model_owner: str, report: Report
+    settings: Settings,
+    event_store_owner: str,
+    read_model_owner: str,
+    http_url: str | None,
+    report: Report,
 ) -> None:
-    """Play the story at a bank that runs, and record what was seen. The owners are logins.
+    """Play the story at a bank that runs, and record what was seen. The owners are logins,
+    `http_url` is where the query API answers.
 
     Raises:
         ClientError, EventStoreError, ConsumerLost: it does not run well enough for that.
@@ -71,12 +78,14 @@ async def perform(
         database_pool(settings.read_model, _APPLICATION) as rows,
         Tail(settings.kafka, topics.events, topics.partitions, client_id=_APPLICATION) as published,
         PassbookClient(settings.kafka, topics, source="/passbook/demo") as client,
+        client.subscribe(group=f"{_APPLICATION}-{uuid4()}", from_="now") as subscribed,
     ):
         archive = Archive(settings.archive)
         store = PostgresEventStore(events, archive)
         reading = Reading(events, rows, published, report, cast, archive)
         await Asking(client, report, cast).play()
         await reading.play()
+        await Outside(http_url, subscribed, report, cast).play()
         await Keeping(client, events, store, report).play()
         await rebuild(settings, read_model_owner, report)
         archiving = Archiving(settings, event_store_owner, rows, report)
