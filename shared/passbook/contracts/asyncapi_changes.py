@@ -13,7 +13,6 @@ from passbook.contracts.changes import (
     named,
     others,
     part,
-    resolve,
 )
 from passbook.contracts.schema_changes import compare_schemas
 
@@ -126,10 +125,9 @@ def _references(operation: Document) -> set[str]:
 
 
 def _by_name(document: Document, operation: Document) -> dict[str, Document]:
-    return {
-        one["$ref"].rpartition("/")[2]: resolve(document, one)
-        for one in operation.get("messages", [])
-    }
+    """The messages of an operation; one that points nowhere is told with its channel."""
+    messages = document.get("components", {}).get("messages", {})
+    return {name: messages[name] for name in _references(operation) if name in messages}
 
 
 def _picked(old: Document, new: Document, name: str) -> tuple[Document, Document]:
