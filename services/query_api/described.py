@@ -143,6 +143,16 @@ EVENTS: Final = answers(
     "account_not_found", "unreadable", _200=document_of("EventPage", "A page of events.")
 )
 AUDIT: Final = answers("account_not_found", _200=document_of("AuditPage", "A page of entries."))
+EVENT_STREAM: Final = answers(
+    *("account_not_found", "position_unknown"),
+    _200={
+        "description": "Events as they are recorded: `id` covers everything that was offered so far,"
+        " `event` is the CloudEvents type, `data` one `LogEventData`. It does not end by itself; when"
+        " it cannot go on, the last event is `error`, with a `ProblemData`. Events of a slot come in"
+        " the order of their numbers, without a hole.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+)
 PROJECTIONS: Final = answers(
     _200=document_of("ProjectionData", "Every installed read model.", many=True)
 )
@@ -204,7 +214,7 @@ _COMMAND_HEADERS: Final = [
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """Return FastAPI's document with what it does not know: the shapes, how callers are told apart; and
-    without the answer to invalid parameters that it believes to be 422.
+    without the answers that it believes in: 422 to invalid parameters, and a stream as JSON.
     """
     from services.query_api.shapes import schemas  # costs 100 ms, which not every start needs
 
@@ -213,6 +223,8 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
             told = operation["responses"]
             if told.get("422", {}).get("description") == "Validation Error":
                 del told["422"]
+            if "text/event-stream" in told.get("200", {}).get("content", {}):
+                del told["200"]["content"]["application/json"]
             if "201" in told:
                 told.pop("200", None)
     document["components"] = {

@@ -10,8 +10,10 @@ from passbook.domain.events import EVENT_TYPES
 from passbook.domain.slots import SLOT_COUNT
 from services.query_api.backend import Backend, served_by
 from services.query_api.callers import Caller, reader
+from services.query_api.described import EVENT_STREAM, tagged
 from services.query_api.event_frames import Selection
 from services.query_api.ownership import must_own
+from services.query_api.parameters import plain_query
 from services.query_api.problems import Problem
 from services.query_api.resume_tokens import LONGEST, BadToken, positions_of
 from services.query_api.stream import EventStream
@@ -19,21 +21,60 @@ from services.query_api.stream import EventStream
 MOST_ACCOUNTS: Final = 100
 _TYPES: Final = frozenset(f"bank.{name}" for name in EVENT_TYPES)
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(plain_query)])
+
+Accounts = Annotated[
+    list[str] | None,
+    Query(
+        alias="account",
+        description=f"Only these accounts, separated by commas or repeated: up to {MOST_ACCOUNTS}.",
+        examples=[["0b5e8a9c-6f1d-4a34-9a57-0d5f0f6f3a11"]],
+    ),
+]
+Types = Annotated[
+    list[str] | None,
+    Query(
+        alias="type",
+        description="Only events of these types, separated by commas or repeated.",
+        examples=[["bank.MoneyDeposited"]],
+    ),
+]
+Start = Annotated[
+    Literal["beginning", "now"],
+    Query(alias="from", description="Where to begin when there is no last event id."),
+]
+LastEventId = Annotated[
+    str,
+    Query(
+        max_length=LONGEST,
+        description="The `id` of the last event that has come; the header `Last-Event-ID`, which a"
+        " browser sends by itself, goes before.",
+        examples=["3:17,40:5"],
+    ),
+]
+LastEventIdHeader = Annotated[
+    str,
+    Header(
+        alias="Last-Event-ID",
+        max_length=LONGEST,
+        description="Go on after this event: the last `id` that has come.",
+        examples=["3:17,40:5"],
+    ),
+]
 
 
-@router.get("/v1/events")
-async def events(  # noqa: PLR0913 - every argument is a parameter of the request
+@router.get("/v1/events", **tagged("followEvents", EVENT_STREAM, tag="events"))
+async def follow_events(  # noqa: PLR0913 - every argument is a parameter of the request
     request: Request,
     caller: Annotated[Caller, Depends(reader)],
     backend: Annotated[Backend, Depends(served_by)],
-    account: Annotated[list[str] | None, Query()] = None,
-    type_: Annotated[list[str] | None, Query(alias="type")] = None,
-    start: Annotated[Literal["beginning", "now"], Query(alias="from")] = "now",
-    last_event_id: Annotated[str, Query(max_length=LONGEST)] = "",
-    resume: Annotated[str, Header(alias="Last-Event-ID", max_length=LONGEST)] = "",
+    account: Accounts = None,
+    type_: Types = None,
+    start: Start = "now",
+    last_event_id: LastEventId = "",
+    resume: LastEventIdHeader = "",
 ) -> Response:
-    """Follow the log."""
+    """Follow what happens, as Server-Sent Events: to the own accounts, with `bank:admin` to all."""
     accounts = _accounts(account)
     for account_id in accounts or ():
         await must_own(backend, caller, account_id)

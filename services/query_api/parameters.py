@@ -16,6 +16,7 @@ from services.query_api.problems import Problem
 MOST_WAIT_S: Final = 30.0
 USUAL_WAIT_S: Final = 5.0
 
+_REPEATABLE: Final = frozenset({"account", "type"})
 _UUID_TEXT: Final = re.compile(UUID_PATTERN[1:-1], re.ASCII | re.IGNORECASE)
 _ETAG: Final = re.compile(r'"v(0|[1-9][0-9]{0,9})"', re.ASCII)
 _ANY_ETAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e]*")', re.ASCII)
@@ -143,7 +144,7 @@ def is_known(request: Request, version: int) -> bool:
 
 
 async def plain_query(request: Request) -> None:
-    """Refuse parameters that the route does not know, and repeated ones: a misspelt `min_version`
+    """Refuse parameters that the route does not know, and repeated ones that are no lists: a misspelt `min_version`
     would be passed over, and an old balance be taken for a new one.
 
     Raises:
@@ -157,7 +158,7 @@ async def plain_query(request: Request) -> None:
     for name, _ in request.query_params.multi_items():
         if name not in known:
             raise Problem("malformed", f"query {name[:40]!a}: there is no such parameter")
-        if name in seen:
+        if name in seen and name not in _REPEATABLE:
             raise Problem("malformed", f"query {name}: given twice")
         seen.add(name)
 

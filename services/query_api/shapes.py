@@ -96,6 +96,12 @@ class EventData(TypedDict):
     actor: Annotated[str | None, Field(description="Who wanted it.")]
 
 
+class LogEventData(EventData):
+    """An event of the log of all accounts: the data of a Server-Sent Event."""
+
+    stream_id: Annotated[Uuid, Field(description="The account.")]
+
+
 _Next = Annotated[
     Version | None, Field(description="`after_version` of the next page; null: there is none yet.")
 ]
@@ -187,7 +193,7 @@ class OverviewData(TypedDict):
 
 SHAPES: Final[tuple[Any, ...]] = (
     *(ProblemData, OutcomeData, UnderWayData, AccountData, AccountPage, EventPage, AuditPage),
-    *(ProjectionData, OverviewData),
+    *(LogEventData, ProjectionData, OverviewData),
 )
 _REF: Final = "#/components/schemas/{model}"
 
