@@ -3,7 +3,8 @@
 from abc import abstractmethod
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final, Protocol, TypedDict, Unpack, cast
+from types import TracebackType
+from typing import Final, Protocol, Self, TypedDict, Unpack, cast
 from uuid import UUID
 
 from passbook.client.arguments import account_opened_by, amount_of, command_id_of, id_of
@@ -56,6 +57,20 @@ class Bank(Protocol):
     carries the command id, and `MalformedValue` or `TypeError`, before anything is sent, for values
     that the bank would not understand.
     """
+
+    @abstractmethod
+    async def __aenter__(self) -> Self:
+        """Connect."""
+
+    @abstractmethod
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        """End its subscriptions, and disconnect."""
 
     @abstractmethod
     async def execute(

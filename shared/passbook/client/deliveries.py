@@ -1,7 +1,7 @@
 """What was read of one partition and is not done with yet: bookkeeping, without I/O or tasks.
 
-Three rules, whatever the order of acknowledgements. The group's progress is the unbroken run of
-acknowledged events; an event of an account is ready when the one before it is acknowledged; and a
+Three rules, whatever the order of acknowledgements. The group's offset is behind the unbroken run of
+acknowledged events, with a note of those beyond; an event of an account is ready when the one before it is acknowledged; and a
 slot goes on with its next number only.
 """
 
@@ -27,13 +27,14 @@ class Place(Enum):
 @dataclass(slots=True, eq=False)
 class Delivery(Generic[Item]):
     """One event on its way. `item` is what its subscriber is to get, None when it is unwanted;
-    `laid_out` is for those who offer it.
+    `number` and `laid_out` are for those who offer it.
     """
 
     offset: int
     slot: int
     slot_seq: int
     account_id: str
+    number: int = 0
     item: Item | None = None
     laid_out: bool = False
     handed_out: bool = False
@@ -50,6 +51,7 @@ class Deliveries(Generic[Item]):
         self.waiting = 0
         """How many events were taken in and not handed out yet."""
         self._from_first = progress.from_first
+        self._done_before = set(progress.beyond)
         self._seen = dict(progress.positions)
         self._done = dict(progress.positions)
         self._window: deque[Delivery[Item]] = deque()
@@ -63,7 +65,9 @@ class Deliveries(Generic[Item]):
     def progress(self) -> Progress:
         """How far everything is acknowledged."""
         offset = self._window[0].offset if self._window else self.next_offset
-        return Progress(offset, dict(self._done), self._from_first)
+        # Also what was done before a restart and has not been read again yet.
+        beyond = self._done_before.union(one.offset for one in self._window if one.done)
+        return Progress(offset, dict(self._done), self._from_first, frozenset(beyond))
 
     def expected(self, slot: int) -> int | None:
         """Return the next number of a slot; None when any will do."""
@@ -77,9 +81,14 @@ class Deliveries(Generic[Item]):
             return Place.NEXT
         return Place.REPEATED if slot_seq < expected else Place.BEYOND
 
+    def acknowledged_before(self, offset: int) -> bool:
+        """Tell whether what is read here was acknowledged before a restart, out of its order."""
+        return offset in self._done_before
+
     def pass_over(self, offset: int) -> None:
         """Take in a repeated record: there is nothing to do about it."""
         self.next_offset = offset + 1
+        self._done_before.discard(offset)
 
     def take(self, delivery: Delivery[Item]) -> bool:
         """Take in an event; return whether it is ready: no other one of its account is outstanding."""
@@ -125,6 +134,7 @@ class Deliveries(Generic[Item]):
     def _see(self, delivery: Delivery[Item]) -> None:
         self._window.append(delivery)
         self._seen[delivery.slot] = delivery.slot_seq
+        self._done_before.discard(delivery.offset)
         self.next_offset = delivery.offset + 1
 
     def _advance(self) -> None:

@@ -67,6 +67,7 @@ class Intake:
         self._on_gap = on_gap
         self._window = max(_LEAST_WINDOW, max_in_flight)
         self._room = room
+        self._taken = 0
 
     async def take(self, partition: Partition, records: Sequence[Record]) -> None:
         """Take in the next records of a partition, up to the first one that must stop it."""
@@ -89,10 +90,12 @@ class Intake:
             return
         if place is Place.BEYOND:
             await self._gap(EventsMissing(slot, book.expected(slot) or 1, number))
+        self._taken += 1
         delivery: Delivery[ReceivedEvent] = Delivery(
-            record.offset, slot, number, published.account_id
+            record.offset, slot, number, published.account_id, self._taken
         )
-        if self._types is not None and published.event_type not in self._types:
+        unwanted = self._types is not None and published.event_type not in self._types
+        if unwanted or book.acknowledged_before(record.offset):
             book.take_unwanted(delivery)
             return
         acknowledge = partial(self._acknowledge, partition, delivery)
@@ -148,11 +151,12 @@ class Intake:
         """Have the subscriber told, after what lies ready, that this is the end."""
         if self.failure is None:
             self.failure = error
-            self._desk.end()
+            self._taken += 1
+            self._desk.end(self._taken)
 
     def _lay_out(self, partition: Partition, delivery: Delivery[ReceivedEvent]) -> None:
         delivery.laid_out = True
-        self._desk.put((partition, delivery))
+        self._desk.put(delivery.number, (partition, delivery))
 
     def _acknowledge(self, partition: Partition, delivery: Delivery[ReceivedEvent]) -> None:
         if delivery.done or partition.closed:

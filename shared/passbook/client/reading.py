@@ -39,7 +39,7 @@ class Reading:
         """
         self.reconnects = 0
         self._open: Callable[[], Source] = partial(open_source, nudged.set, self._revoked)
-        self._source = self._open()
+        self._source: Source
         self._intake = intake
         self._nudged = nudged
         self._from_first = from_first
@@ -54,6 +54,7 @@ class Reading:
         Raises:
             ConsumerLost, TopicMismatch: see `Member.start`.
         """
+        self._source = self._open()
         await self._source.start()
 
     async def run(self) -> None:
@@ -81,8 +82,7 @@ class Reading:
         await self._source.stop()
         await asyncio.sleep(self._retry_s * random.uniform(0.5, 1.0))
         self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
-        self._source = self._open()
-        await self._source.start()
+        await self.start()
 
     async def _read(self) -> None:
         while True:

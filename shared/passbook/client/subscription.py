@@ -129,7 +129,7 @@ class Subscription:
         await asyncio.shield(self._ending)
 
     async def _end(self) -> None:
-        self._desk.clear()
+        self._desk.end(-1)
         async with self._starting:
             if self._running is None:
                 return
