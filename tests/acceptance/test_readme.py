@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import sys
@@ -72,6 +73,26 @@ async def test_any_kafka_client_sees_events_from_the_first_one_on(
     event_type, version, data = line.strip().split(" ", 2)
     assert (event_type, version) == ("bank.AccountOpened", "1")
     assert data.startswith("{")
+
+
+async def test_the_http_requests_are_answered(running_passbook: Program, tmp_path: Path) -> None:
+    (block,) = _blocks("Read over HTTP", "sh")
+    status = (await running_passbook("status", "--json")).document
+    requests = re.sub("0b7a5d0c-6f0e-4d6b-9c57-2f3a4b5c6d7e", str(uuid4()), block)
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-euc", requests.replace("curl -s", "curl --fail -sS")),
+        env={"HTTP": status["endpoints"]["http_url"], "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    async with asyncio.timeout(_BOUND_S):
+        answers, errors = await process.communicate()
+
+    assert process.returncode == 0, errors.decode()
+    assert answers.count(b'"balance":"520.00"') >= 2
+    assert b"\nevent: bank.MoneyDeposited\n" in answers
 
 
 async def test_the_library_needs_no_server() -> None:
