@@ -26,8 +26,9 @@ from passbook.service import (
 from services.query_api.app import create_app
 from services.query_api.authentication import authenticator
 from services.query_api.backend import READ_TIMEOUT_S, Backend, looked_up, watch
+from services.query_api.loopback import is_loopback
 from services.query_api.overview import Overview
-from services.query_api.server import HttpServer, is_loopback
+from services.query_api.server import HttpServer
 
 NAME = "query-api"
 

@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from passbook.telemetry import HTTP_IN_PROGRESS, HTTP_REFUSED, HTTP_REQUESTS, HTTP_SECONDS
+from services.query_api.loopback import refuse_strangers
 from services.query_api.problems import Problem, problem_of
 
 MOST_BODY_BYTES: Final = 64 * 1024
@@ -42,7 +43,7 @@ class Limits:
         """Let up to `most_requests` be in progress at once, besides streams."""
         self._app = app
         self._most = most_requests
-        self._in_progress = 0
+        self.in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -54,16 +55,16 @@ class Limits:
         exchange = _Exchange(time.perf_counter())
         telling = _telling(exchange, send)
         streaming = scope["path"] == STREAM
-        if self._in_progress >= self._most and not streaming:
+        if self.in_progress >= self._most and not streaming:
             detail = f"There are {self._most} requests in progress already."
             await _tell(Problem("overloaded", detail), scope, receive, telling)
         else:
-            self._in_progress += not streaming
+            self.in_progress += not streaming
             HTTP_IN_PROGRESS.inc()
             try:
                 await self._answer(scope, _limited(exchange, receive), telling, exchange)
             finally:
-                self._in_progress -= not streaming
+                self.in_progress -= not streaming
                 HTTP_IN_PROGRESS.dec()
         _count(scope, method, exchange)
 
@@ -71,6 +72,8 @@ class Limits:
         self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange
     ) -> None:
         try:
+            if scope["app"].state.authenticator is None:
+                refuse_strangers(scope)
             refuse_large(scope)
             async with asyncio.timeout(None if scope["path"] == STREAM else REQUEST_S):
                 await self._app(scope, receive, send)

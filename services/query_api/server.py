@@ -1,7 +1,6 @@
 """The HTTP server: uvicorn in the event loop of the service, stopped in order."""
 
 import asyncio
-import ipaddress
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,22 +13,12 @@ from fastapi import FastAPI
 
 from services.query_api.connections import ABORT, Connection
 
-__all__ = ["ABORT", "HttpServer", "is_loopback"]
+__all__ = ["ABORT", "HttpServer"]
 
 DRAIN_S: Final = 5.0
 """What requests in progress have to come to their end after a stop. Less than `STOP_TIMEOUT_S`."""
 KEEP_ALIVE_S: Final = 30
 _BACKLOG: Final = 512
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach what listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class HttpServer:
