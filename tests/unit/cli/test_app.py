@@ -50,6 +50,9 @@ VERBS: Final = (
     ("archive", "verify"),
     ("archive", "restore"),
     ("archive", "list"),
+    ("contracts",),
+    ("contracts", "export"),
+    ("contracts", "check"),
     ("bench",),
     ("bench", "throughput"),
     ("bench", "latency"),
@@ -63,6 +66,7 @@ GROUPS: Final = {
     "projection",
     "dlq",
     "archive",
+    "contracts",
     "bench",
 }
 
