@@ -132,7 +132,7 @@ class BalanceProjection:
         self.name = name
         self.schema = schema
         self.writer = writer
-        self.ddl = (_DDL.format(writer=writer), _DDL_OWNER)
+        self.ddl: tuple[str, ...] = (_DDL.format(writer=writer), _DDL_OWNER)
         self._upcaster = EventUpcaster()
 
     async def apply(self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]) -> None:

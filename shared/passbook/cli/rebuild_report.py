@@ -37,7 +37,7 @@ def verdict(found: dict[str, Any]) -> RenderableType:
     """Return what a verification found, for people."""
     good = Text(f"OK: {_extent(found)}", style="green")
     bad = Text(f"NOT OK: {_extent(found)}", style="bold red")
-    lines = [good if found["ok"] else bad, *_differences(found)]
+    lines = [good if found["ok"] else bad, *_differences(found), *_filled_by_a_rebuild(found)]
     if "held" in found:
         same = found["held"] == found["paid_in"]
         lines.append(
@@ -76,6 +76,21 @@ def _extent(found: dict[str, Any]) -> str:
         f"{found['seconds']:.1f} s"
     )
     return f"{extent}, {found['events_per_s']:,} events/s" if found["events"] else extent
+
+
+def _filled_by_a_rebuild(found: dict[str, Any]) -> list[Text]:
+    """Return what to do about columns that rows of an older version do not have yet."""
+    empty = {
+        column
+        for one in found["differences"]
+        for column, value in (one["rebuilt"] or {}).items()
+        if value is not None and one["live"] is not None and one["live"].get(column) is None
+    }
+    if not empty:
+        return []
+    columns, name = " and ".join(sorted(empty)), found["projection"]
+    message = f"  rows without {columns} may be from before there was such a column:"
+    return [Text(f"{message} `passbook projection rebuild {name}` fills them in", style="yellow")]
 
 
 def _differences(found: dict[str, Any]) -> list[Text]:

@@ -54,3 +54,13 @@ def test_a_verification_says_what_the_sums_are() -> None:
     text = _read(verdict(_found() | {"ok": False} | sums))
     assert "NOT OK" in text
     assert "balances add up to 1,234.50, deposits minus withdrawals to 1,234.00" in text
+
+
+def test_a_verification_says_what_fills_in_a_column_that_older_rows_do_not_have() -> None:
+    old = Difference("accounts", {**_ROW, "owner": None}, {**_ROW, "owner": "ada"}, parked=False)
+    text = _read(verdict(_found(old) | {"ok": False}))
+    assert "a: owner None → ada" in text
+    assert "rows without owner may be from before" in text
+    assert "`passbook projection rebuild balance` fills them in" in text
+    other = Difference("accounts", _ROW, {**_ROW, "balance": "2.00"}, parked=False)
+    assert "fills them in" not in _read(verdict(_found(other) | {"ok": False}))
