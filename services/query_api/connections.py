@@ -26,6 +26,8 @@ class Connection(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _in_head = False
     _head_bytes = 0
+    _begun = 0
+    _complete = True
     _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -45,8 +47,12 @@ class Connection(HttpToolsProtocol):
         """Parse, and refuse a head that does not end."""
         if self._refused:
             return
+        at_the_start = self._complete
+        self._begun = 0
         self._head_bytes += len(data)
         super().data_received(data)
+        if self._begun and not (at_the_start and self._begun == 1):
+            self._head_bytes = 0  # how much of it belongs to the last head cannot be known
         if self._in_head and self._head_bytes > MOST_HEADER_BYTES:
             self._refuse_head()
 
@@ -54,7 +60,8 @@ class Connection(HttpToolsProtocol):
         """Let the application break the connection off."""
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
+        self._complete = False
+        self._begun += 1
         if self._timer is None:
             self._timer = self.loop.call_later(HEADERS_S, self._too_slow)
         extensions: dict[str, Any] = {ABORT: {"abort": self.transport.abort}}
@@ -77,13 +84,10 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Say that the body is complete."""
+        self._complete = True
+        self._head_bytes = 0
         if not self._refused:
             super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Go on with the next request."""
-        self._head_bytes = 0
-        super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:
         """End an idle connection; one whose client does not take the last answer is broken off."""

@@ -41,7 +41,7 @@ class Limits:
 
     def __init__(self, app: ASGIApp, most_requests: int) -> None:
         """Let up to `most_requests` be in progress at once, besides streams."""
-        self._app = app
+        self.app = app
         self._most = most_requests
         self.in_progress = 0
 
@@ -50,8 +50,8 @@ class Limits:
         if scope["type"] != "http":
             return
         method = scope["method"]
-        if method == "HEAD":  # the server leaves the body out
-            scope["method"] = "GET"
+        if method == "HEAD":  # the server leaves the body out, by what its own scope says
+            scope = {**scope, "method": "GET"}
         exchange = _Exchange(time.perf_counter())
         telling = _telling(exchange, send)
         streaming = scope["path"] == STREAM
@@ -76,7 +76,7 @@ class Limits:
                 refuse_strangers(scope)
             refuse_large(scope)
             async with asyncio.timeout(None if scope["path"] == STREAM else REQUEST_S):
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
         except Exception as error:
             if exchange.status:  # half an answer is none: the server breaks the connection off
                 raise
