@@ -221,7 +221,8 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             told = operation["responses"]
-            if told.get("422", {}).get("description") == "Validation Error":
+            told.get("422", {}).get("content", {}).pop("application/json", None)
+            if not told.get("422", {}).get("content", True):
                 del told["422"]
             if "text/event-stream" in told.get("200", {}).get("content", {}):
                 del told["200"]["content"]["application/json"]
