@@ -1,8 +1,10 @@
 """The log as Server-Sent Events: what was missed, then what happens, until one of the two ends it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import math
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Final
 
 from starlette.responses import Response
@@ -12,6 +14,7 @@ from services.query_api.catching_up import CatchingUp
 from services.query_api.connections import ABORT
 from services.query_api.event_frames import HEARTBEAT, Selection, opening, progress
 from services.query_api.follower import Follower
+from services.query_api.problems import Problem
 from services.query_api.subscriber import Subscriber
 
 HEARTBEAT_S: Final = 15.0
@@ -28,15 +31,22 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, follower: Follower, selection: Selection, positions: list[int] | None
+        self,
+        follower: Follower,
+        selection: Selection,
+        positions: list[int] | None,
+        until: float = math.inf,
     ) -> None:
-        """Send what was recorded after `positions`, or from now on when they are None."""
+        """Send what was recorded after `positions`, or from now on when they are None; `until` that
+        moment (seconds since 1970), when the client's token ends.
+        """
         self.status_code = 200
         self.background = None
         self.init_headers(_HEADERS)
         self._follower = follower
         self._selection = selection
         self._positions = positions
+        self._until = until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client leaves, is dropped, or the service stops.
@@ -46,7 +56,7 @@ class EventStream(Response):
         """
         abort = scope.get("extensions", {}).get(ABORT, {}).get("abort")
         subscriber = Subscriber(self._selection, abort)
-        with self._follower.entered(subscriber):
+        with self._follower.entered(subscriber), _ending(self._until, subscriber):
             catching_up = await CatchingUp.after(self._positions, self._follower, subscriber)
             watching = asyncio.create_task(_watch(receive, subscriber))
             try:
@@ -83,6 +93,19 @@ class EventStream(Response):
                 yield HEARTBEAT
 
 
+@contextmanager
+def _ending(until: float, subscriber: Subscriber) -> Iterator[None]:
+    """Let the stream end in order at a moment. The client may come again, and say anew who it is."""
+    if math.isinf(until):
+        yield
+        return
+    end = asyncio.get_running_loop().call_later(max(0.0, until - time.time()), subscriber.end)
+    try:
+        yield
+    finally:
+        end.cancel()
+
+
 async def _send(send: Send, subscriber: Subscriber, text: bytes) -> None:
     """Hand over some bytes as soon as the ones before are on their way."""
     message: Message = {"type": "http.response.body", "body": text, "more_body": True}
@@ -97,7 +120,12 @@ async def _send(send: Send, subscriber: Subscriber, text: bytes) -> None:
 
 
 async def _watch(receive: Receive, subscriber: Subscriber) -> None:
-    """Notice that the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Notice that the client has left, or goes on with a body that nobody asked for."""
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except Problem:
+        subscriber.drop("body")
+        while (await receive())["type"] != "http.disconnect":
+            pass
     subscriber.leave()
