@@ -19,10 +19,9 @@ _RETRY_AFTER: Final = {"Retry-After": "5"}
 
 
 class _Remembered(NamedTuple):
-    """Who a token is of, until when (seconds since 1970), and with which keys that was found."""
+    """Who a token is of, and with which keys that was found."""
 
     caller: Caller
-    until: float
     keys: KeySet
 
 
@@ -74,7 +73,7 @@ class Authenticator:
         digest = sha256(token.encode()).digest()
         now = self._clock()
         found = self._remembered.get(digest)
-        if found is not None and found.keys is keys and now < found.until:
+        if found is not None and found.keys is keys and now < found.caller.until:
             self._remembered.move_to_end(digest)
             return found.caller
         try:
@@ -83,8 +82,8 @@ class Authenticator:
             keys = await self._keys.newer()
             read = read_token(token, keys, *self._expected, now)
         scopes = SCOPES if ADMIN in read.scopes else SCOPES & read.scopes
-        caller = Caller(read.subject, scopes)
-        self._remembered[digest] = _Remembered(caller, read.until, keys)
+        caller = Caller(read.subject, scopes, read.until)
+        self._remembered[digest] = _Remembered(caller, keys)
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
         return caller

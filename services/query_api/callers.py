@@ -1,5 +1,6 @@
 """Who is asking, and what that allows: what the routes depend on."""
 
+import math
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -16,12 +17,20 @@ SCOPES: Final = frozenset({READ, COMMAND, ADMIN})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody whose token was checked; `subject` is None where no tokens are configured, and never
-    empty. It is the `ce_actor` of what the caller has published.
+    """Somebody whose token was checked, and is good until `until` (seconds since 1970). `subject` is
+    None where no tokens are configured, and never empty. It is the `ce_actor` of what the caller has
+    published.
     """
 
     subject: str | None
     scopes: frozenset[str]
+    until: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse somebody whose own accounts would be those of nobody, or everybody's."""
+        if not (self.subject or (self.subject is None and self.sees_all)):
+            message = "without a name, only who may do everything"
+            raise ValueError(message)
 
     @property
     def sees_all(self) -> bool:

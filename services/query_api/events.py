@@ -81,9 +81,8 @@ async def follow_events(  # noqa: PLR0913 - every argument is a parameter of the
     # What was asked for by name is the caller's own by now.
     owner = None if caller.sees_all or accounts is not None else caller.subject
     selection = Selection(accounts, _types(type_), owner)
-    return EventStream(
-        request.app.state.follower, selection, _positions(resume or last_event_id, start)
-    )
+    positions = _positions(resume or last_event_id, start)
+    return EventStream(request.app.state.follower, selection, positions, caller.until)
 
 
 def _positions(token: str, start: str) -> list[int] | None:

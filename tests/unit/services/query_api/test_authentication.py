@@ -25,7 +25,7 @@ from services.query_api.callers import (
 from services.query_api.keys import Keys
 from services.query_api.problems import Problem
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, private_key
-from tests.unit.query_api.test_keys import PAUSE_S, REFRESH_S, Place
+from tests.unit.services.query_api.test_keys import PAUSE_S, REFRESH_S, Place
 
 CHALLENGE: Final = 'Bearer realm="passbook"'
 
@@ -62,7 +62,8 @@ async def _refused(bank: Bank, *headers: str) -> tuple[str, str, dict[str, str]]
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
 async def test_the_scheme_is_read_in_any_case(bank: Bank, scheme: str) -> None:
     caller = await bank.ask(f"{scheme} {bank.issuer.token('ada', 'bank:read', 'openid')}")
-    assert caller == Caller("ada", frozenset({READ}))
+    assert (caller.subject, set(caller.scopes)) == ("ada", {READ})
+    assert caller.until == pytest.approx(time.time() + 600, abs=60)
     assert not caller.sees_all
 
 
@@ -269,6 +270,13 @@ async def test_without_tokens_anybody_may_do_everything_and_is_nobody() -> None:
     for dependency in (reader, commander, reader_or_commander, admin):
         caller = await dependency(_request(None))
         assert (caller.subject, caller.sees_all) == (None, True)
+
+
+@pytest.mark.parametrize("subject", ["", None])
+def test_nobody_is_a_caller_only_where_anybody_is(subject: str | None) -> None:
+    """What nobody owns would be theirs, or the list of accounts not be theirs alone."""
+    with pytest.raises(ValueError, match="without a name"):
+        Caller(subject, frozenset({READ, COMMAND}))
 
 
 async def test_an_application_that_was_put_together_without_it_lets_nobody_in() -> None:
