@@ -31,7 +31,7 @@ from services.query_api.bodies import (
     MoveMoneyBody,
     OpenAccountBody,
 )
-from services.query_api.callers import Caller, commander, reader
+from services.query_api.callers import Caller, commander, reader_or_commander
 from services.query_api.described import COMMAND, FOUND_OUTCOME, OPENING, tagged
 from services.query_api.documents import json_response
 from services.query_api.ownership import must_own, owner_of
@@ -146,10 +146,13 @@ async def close(account_id: AccountId, asked: Asking) -> Response:
     return await _change(asked, account_id, _CLOSE, CloseAccount)
 
 
-@router.get("/v1/commands/{command_id}", **tagged("showCommand", FOUND_OUTCOME, tag="commands"))
+@router.get(
+    "/v1/commands/{command_id}",
+    **tagged("showCommand", FOUND_OUTCOME, tag="commands", scope="bank:command bank:read"),
+)
 async def show_command(
     command_id: CommandId,
-    caller: Annotated[Caller, Depends(reader)],
+    caller: Annotated[Caller, Depends(reader_or_commander)],
     backend: Annotated[Backend, Depends(served_by)],
 ) -> Response:
     """Show what was decided on a command."""

@@ -169,7 +169,9 @@ def tagged(
     tag: str = "",
     scope: str = "",
 ) -> dict[str, Any]:
-    """Return the arguments of a route's decorator that say what it is."""
+    """Return the arguments of a route's decorator that say what it is. Of several scopes, with blanks
+    between them, one is enough.
+    """
     tag = tag or ("commands" if extra else "accounts")
     scope = scope or ("bank:command" if extra else _SCOPES.get(tag, "bank:read"))
     headers = {"parameters": _COMMAND_HEADERS} if extra else {}
@@ -179,7 +181,7 @@ def tagged(
         "response_model": None,
         "openapi_extra": {
             "responses": told,
-            "security": [{"bearer": [scope]}],
+            "security": [{"bearer": [one]} for one in scope.split()],
             **headers,
             **(extra or {}),
         },
