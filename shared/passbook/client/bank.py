@@ -1,7 +1,6 @@
 """The bank as its users see it: what `PassbookClient` and the fake for their tests have in common."""
 
 from abc import abstractmethod
-from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 from typing import Final, Protocol, Self, TypedDict, Unpack, cast
@@ -134,7 +133,8 @@ class Bank(Protocol):
         """
         command_id = asking["command_id"] = command_id_of(asking.get("command_id"))
         account = account_opened_by(command_id) if account_id is None else id_of(account_id)
-        return await self._accepted(OpenAccount(account, owner, amount_of(deposit)), asking)
+        command = OpenAccount(account, owner, amount_of(deposit), asking.get("expected_version"))
+        return await self._accepted(command, asking)
 
     async def deposit(
         self,
@@ -149,7 +149,9 @@ class Bank(Protocol):
             CommandRejected: `account_not_found`, `account_not_active`, `amount_not_positive`,
                 `balance_limit`, `version_mismatch`.
         """
-        command = DepositMoney(id_of(account_id), amount_of(amount), reference)
+        command = DepositMoney(
+            id_of(account_id), amount_of(amount), reference, asking.get("expected_version")
+        )
         return await self._accepted(command, asking)
 
     async def withdraw(
@@ -164,7 +166,9 @@ class Bank(Protocol):
         Raises:
             CommandRejected: `insufficient_funds`, and what `deposit` says.
         """
-        command = WithdrawMoney(id_of(account_id), amount_of(amount), reference)
+        command = WithdrawMoney(
+            id_of(account_id), amount_of(amount), reference, asking.get("expected_version")
+        )
         return await self._accepted(command, asking)
 
     async def freeze(
@@ -175,7 +179,8 @@ class Bank(Protocol):
         Raises:
             CommandRejected: `account_not_found`, `account_not_active`, `version_mismatch`.
         """
-        return await self._accepted(FreezeAccount(id_of(account_id), reason), asking)
+        command = FreezeAccount(id_of(account_id), reason, asking.get("expected_version"))
+        return await self._accepted(command, asking)
 
     async def close(self, account_id: UUID | str, **asking: Unpack[Asking]) -> Outcome:
         """Close the account, also a frozen one, and return the accepted outcome.
@@ -183,11 +188,12 @@ class Bank(Protocol):
         Raises:
             CommandRejected: `account_not_found`, `account_closed`, `version_mismatch`.
         """
-        return await self._accepted(CloseAccount(id_of(account_id)), asking)
+        command = CloseAccount(id_of(account_id), asking.get("expected_version"))
+        return await self._accepted(command, asking)
 
     async def _accepted(self, command: Command, asking: Asking) -> Outcome:
         outcome = await self.execute(
-            replace(command, expected_version=asking.get("expected_version")),
+            command,
             command_id=asking.get("command_id"),
             timeout=asking.get("timeout", DEFAULT_TIMEOUT_S),
             **cast("Context", {name: asking[name] for name in _CONTEXT if name in asking}),

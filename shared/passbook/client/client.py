@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self, Unpack
 from uuid import UUID
@@ -28,6 +28,7 @@ from passbook.messaging.topics import Topics
 
 _RECORDS: Final = 250
 """Events that are read at once: some milliseconds of work between two looks at the event loop."""
+_REMEMBERED_SLOTS: Final = 16_384
 MAX_OUTSTANDING: Final = 10_000
 """Commands that are under way at once; further ones wait for their turn."""
 
@@ -58,6 +59,7 @@ class PassbookClient(Bank):
         self._session_timeout_s = session_timeout
         self._topics = topics or Topics()
         self._source = source
+        self._slot = lru_cache(_REMEMBERED_SLOTS)(slot_of)
         self._outbox = Outbox(
             self._topics.commands, lambda: Producer(bootstrap_servers, client_id=client_id)
         )
@@ -185,7 +187,7 @@ class PassbookClient(Bank):
         )
 
     def _partition(self, command: Command) -> int:
-        return partition_of(slot_of(command.account_id), self._topics.partitions)
+        return partition_of(self._slot(command.account_id), self._topics.partitions)
 
 
 @contextmanager
