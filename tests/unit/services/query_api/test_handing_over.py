@@ -1,8 +1,8 @@
 """From what a client reads for itself to what is read for all: no gap and no repeat.
 
-Seen to fail: when `join` returned positions that were read one turn of the loop before
-(`positions` of the last step), events were missing; when the follower offered a batch before its
-positions moved, they came twice; without the trimming to `target` in `CatchingUp`, likewise.
+Seen to fail: with a client that joins and goes by the positions of the step before, with one that does
+not cut off what it has read beyond the positions at which it joined, and with ids that leave out the
+slots of other events.
 """
 
 import asyncio
