@@ -21,6 +21,7 @@ from services.query_api.parameters import (
     AccountId,
     At,
     Limit,
+    Version,
     Wait,
     etag,
     is_known,
@@ -31,7 +32,6 @@ from services.query_api.problems import Problem
 
 router = APIRouter(dependencies=[Depends(plain_query)])
 
-Version = Annotated[int | None, Query(ge=1, lt=2**31)]
 MOST_OF_THE_PAST: Final = 50
 """Accounts on a page of the past: each is folded from its events."""
 

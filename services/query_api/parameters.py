@@ -18,6 +18,7 @@ USUAL_WAIT_S: Final = 5.0
 
 _REPEATABLE: Final = frozenset({"account", "type"})
 _UUID_TEXT: Final = re.compile(UUID_PATTERN[1:-1], re.ASCII | re.IGNORECASE)
+_DIGITS: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _ETAG: Final = re.compile(r'"v(0|[1-9][0-9]{0,9})"', re.ASCII)
 _ANY_ETAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e]*")', re.ASCII)
 
@@ -27,6 +28,13 @@ def _a_uuid(value: object) -> UUID:
         message = "must be a UUID"
         raise ValueError(message)
     return UUID(value)
+
+
+def _a_number(value: object) -> object:
+    if isinstance(value, str) and _DIGITS.fullmatch(value) is None:
+        message = "must be a whole number, in digits"
+        raise ValueError(message)
+    return value
 
 
 def _uuid_schema(description: str) -> dict[str, Any]:
@@ -55,7 +63,11 @@ Wait = Annotated[
         examples=[5],
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE, description="How many there are on a page.")]
+Limit = Annotated[
+    int,
+    Query(ge=1, le=MOST_ON_A_PAGE, description="How many there are on a page."),
+    BeforeValidator(_a_number),
+]
 AfterVersion = Annotated[
     int,
     Query(
@@ -63,7 +75,9 @@ AfterVersion = Annotated[
         lt=2**31,
         description="Begin after this version of the account: `next_after_version` of the page before.",
     ),
+    BeforeValidator(_a_number),
 ]
+Version = Annotated[int | None, Query(ge=1, lt=2**31), BeforeValidator(_a_number)]
 At = Annotated[
     str | None,
     Query(
