@@ -9,10 +9,28 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints, WithJsonSchema
 from typing_extensions import TypedDict  # the standard one does for pydantic from 3.12 on
 
+from passbook.domain.errors import AccountError
 from passbook.domain.money import AMOUNT_PATTERN
 from passbook.domain.text import NAME_LENGTH, TEXT_LENGTH
 from passbook.messaging.command_shapes import NO_CONTROLS_PATTERN, UUID_PATTERN, AccountId, Version
+from passbook.messaging.commands import MALFORMED, UNSUPPORTED_COMMAND
+from passbook.messaging.outcomes import CONFLICT
 
+
+def _when(rule: type[AccountError]) -> str:
+    sentence, _, _ = (rule.__doc__ or "").partition(". ")
+    return sentence.rstrip(".") + "."
+
+
+CODES: Final = {
+    **{
+        rule.code: (rule.__doc__ or "").partition("\n")[0] for rule in AccountError.__subclasses__()
+    },
+    CONFLICT: "The command id was used before, with other content.",
+    MALFORMED: "The message cannot be understood.",
+    UNSUPPORTED_COMMAND: "There is no such command, or no such version of its schema.",
+}
+"""Code of an outcome's error → when."""
 _EXACT: Final = "^" + AMOUNT_PATTERN.replace("{1,2})?", "{2})") + "$"
 
 Uuid = Annotated[
@@ -67,7 +85,8 @@ class RefusalData(TypedDict):
         str,
         Field(
             pattern="^[a-z][a-z_]*$",
-            description="The rule that said no. Codes keep their meaning; new ones may be added.",
+            description="The rule that said no. Codes keep their meaning; new ones may be added. "
+            + " ".join(f"`{code}`: {when}" for code, when in CODES.items()),
             examples=["insufficient_funds"],
         ),
     ]

@@ -1,12 +1,14 @@
 """The documents: right by the standards they follow, as the code says, and never harmful."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
+from passbook.catalogue import CATALOGUE
 from passbook.contracts.asyncapi import asyncapi_document
 from passbook.contracts.documents import (
     BreakingChange,
@@ -16,6 +18,7 @@ from passbook.contracts.documents import (
     rendered,
     write_documents,
 )
+from passbook.contracts.shapes import CODES
 from passbook.domain.events import EVENT_TYPES
 from passbook.messaging.topics import Topics
 
@@ -66,6 +69,16 @@ def test_every_topic_is_a_channel_with_the_settings_it_is_created_with() -> None
             name: [value] if name == "cleanup.policy" else int(value)
             for name, value in spec.config.items()
         }
+
+
+def test_every_code_of_an_outcome_is_explained_and_is_the_same_over_http() -> None:
+    document = message_documents()["schemas/Outcome.v1.json"]
+    refusal = document["properties"]["error"]["anyOf"][0]["properties"]["code"]
+    assert CODES.keys() <= CATALOGUE.keys()
+    assert len(CODES) == 12
+    for code, when in CODES.items():
+        assert re.search(refusal["pattern"], code)
+        assert f"`{code}`: {when}" in refusal["description"]
 
 
 def test_a_document_is_written_so_that_a_difference_in_the_file_is_one_in_content() -> None:
