@@ -23,9 +23,7 @@ def _when(rule: type[AccountError]) -> str:
 
 
 CODES: Final = {
-    **{
-        rule.code: (rule.__doc__ or "").partition("\n")[0] for rule in AccountError.__subclasses__()
-    },
+    **{rule.code: _when(rule) for rule in AccountError.__subclasses__()},
     CONFLICT: "The command id was used before, with other content.",
     MALFORMED: "The message cannot be understood.",
     UNSUPPORTED_COMMAND: "There is no such command, or no such version of its schema.",
