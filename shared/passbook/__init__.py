@@ -1,8 +1,8 @@
 """Passbook: a bank-account ledger as events.
 
 What other people's code imports is here: the aggregate and its events, the event store, snapshots
-and the repositories. The classes that need a driver are loaded when they are first asked for, so that
-`import passbook` costs the standard library only.
+and the repositories. What is about the store is loaded when it is first asked for, so that
+`import passbook` costs the standard library only, and its client nothing of the servers.
 """
 
 from importlib import import_module
@@ -34,9 +34,9 @@ from passbook.domain.events import (
     MoneyWithdrawn,
 )
 from passbook.domain.upcasting import EventUpcaster
-from passbook.eventstore.errors import AccountNotFound, ConcurrencyError
 
 if TYPE_CHECKING:
+    from passbook.eventstore.errors import AccountNotFound, ConcurrencyError
     from passbook.eventstore.memory import InMemoryEventStore
     from passbook.eventstore.postgres import PostgresEventStore
     from passbook.eventstore.repository import AccountRepository, SnapshottingAccountRepository
@@ -82,7 +82,9 @@ __all__ = [
 ]
 
 _LATER: Final = {
+    "AccountNotFound": "passbook.eventstore.errors",
     "AccountRepository": "passbook.eventstore.repository",
+    "ConcurrencyError": "passbook.eventstore.errors",
     "EventStore": "passbook.eventstore.store",
     "InMemoryEventStore": "passbook.eventstore.memory",
     "InMemorySnapshotStore": "passbook.eventstore.snapshots",

@@ -11,6 +11,7 @@ from passbook.domain.commands import CloseAccount, DepositMoney, OpenAccount
 from passbook.domain.slots import slot_of
 from passbook.messaging.reader import TopicReader
 from passbook.messaging.topics import TopicMismatch, Topics
+from tests.support.blocked import run_blocked
 from tests.support.servers import Servers
 from tests.support.topics import PARTITIONS
 
@@ -119,3 +120,23 @@ async def test_no_broker_is_unreachable() -> None:
     with pytest.raises(BankUnreachable):
         async with PassbookClient("127.0.0.1:1"):
             pass
+
+
+async def test_it_works_where_nothing_but_its_three_libraries_is_installed(
+    deciding: Settings,
+) -> None:
+    program = """
+import asyncio
+from passbook.client import PassbookClient, Topics
+
+async def use(bootstrap, prefix, partitions):
+    async with PassbookClient(bootstrap, Topics(prefix, int(partitions))) as bank:
+        print((await bank.open_account("Ada", "100.00")).version)
+        async with bank.subscribe(group="readers"):
+            pass
+
+asyncio.run(use(*sys.argv[1:]))
+"""
+    topics = deciding.topics
+    ended = await run_blocked(program, deciding.kafka, topics.prefix, str(topics.partitions))
+    assert ended == (0, "1\n", "")
