@@ -180,8 +180,8 @@ async def test_without_an_answer_in_time_it_is_under_way(served: Served, ledger:
 
 
 async def test_who_waits_when_the_service_stops_is_told_at_once(served: Served) -> None:
-    """Seen to fail: with a `Stopping.set` that ends no wait, the answer took the 20 s, and the stop
-    broke it off.
+    """Seen to fail: with a `Stopping.set` that ends no wait, the stop took the 5 s that requests have
+    to end, and broke it off.
     """
     assert served.part is not None
     waiting = asyncio.create_task(served.client.post("/v1/accounts?wait=20", json=ADA))
