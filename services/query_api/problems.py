@@ -11,6 +11,7 @@ import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from passbook.catalogue import CATALOGUE, INTERNAL, Meaning, code_of
 from passbook.eventstore.errors import EventStoreError
@@ -20,6 +21,7 @@ from services.balance_projector.queries import BadCursor
 
 PROBLEM_JSON: Final = "application/problem+json"
 _RETRY_AFTER: Final = {"Retry-After": "1"}
+_METHODS: Final = {"GET": {"GET", "HEAD"}, "POST": {"POST"}}
 _UNKNOWN_RULE: Final = Meaning("The command was rejected", 422, CATALOGUE["account_closed"].exit)
 _BY_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 _SAID_TO_NOBODY: Final = {
@@ -93,9 +95,22 @@ def problem_of(error: Exception) -> Problem:
     return Problem(code, _SAID_TO_NOBODY.get(code) or f"{error}")
 
 
-async def answer(_request: Request, error: Exception) -> Response:
+async def answer(request: Request, error: Exception) -> Response:
     """Answer with the problem that an exception is."""
-    return problem_of(error).response()
+    problem = problem_of(error)
+    if "Allow" in problem.headers:
+        problem.headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return problem.response()
+
+
+def _methods(request: Request) -> set[str]:
+    """Return what can be done here: on all routes of the path, not on the first one only."""
+    found = set()
+    for method in _METHODS:
+        scope = dict(request.scope) | {"method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            found |= _METHODS[method]
+    return found
 
 
 def _translated(error: Exception) -> Exception:
