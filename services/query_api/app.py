@@ -34,14 +34,14 @@ def create_app(most_requests: int = _MOST_REQUESTS) -> FastAPI:
     `app.state.authenticator` tells who is asking; None: anybody may do everything.
     """
     # They depend on `served_by`, which is above.
-    from services.query_api import accounts, commands, events, history, operations
+    from services.query_api import accounts, commands, console, events, history, operations
 
-    app = Application(title="Passbook", docs_url=None, redoc_url=None)
+    app = Application(title="Passbook", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.backend = None
     app.state.authenticator = None
     app.state.stopping = Stopping()
     app.state.follower = Follower(lambda: app.state.backend)
-    for module in (commands, accounts, history, events, operations):
+    for module in (commands, accounts, history, events, operations, console):
         app.include_router(module.router)
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)

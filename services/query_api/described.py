@@ -53,7 +53,7 @@ def problems(*codes: str) -> Answers:
         answer["content"][PROBLEM_JSON]["examples"][code] = {"value": _example(code)}
         if meaning.status == 503:  # noqa: PLR2004 - the status says it best
             answer["headers"] = _RETRY_AFTER
-        if code == "unauthorized":
+        if code in {"unauthorized", "forbidden"}:
             answer["headers"] = {"WWW-Authenticate": _header("RFC 6750.")}
     return found
 
@@ -230,12 +230,24 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
                 del told["200"]["content"]["application/json"]
             if "201" in told:
                 told.pop("200", None)
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _given(parameter["schema"])
     document["components"] = {
         "schemas": schemas(),
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
     }
     document["info"]["description"] = _DESCRIPTION
     return document
+
+
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter when it is given: a query cannot say null."""
+    kinds: list[dict[str, Any]] = [
+        one for one in schema.get("anyOf", ()) if one != {"type": "null"}
+    ]
+    if len(kinds) != 1:
+        return schema
+    return {name: value for name, value in schema.items() if name != "anyOf"} | kinds[0]
 
 
 _DESCRIPTION: Final = (

@@ -122,7 +122,7 @@ async def test_slow_requests_are_cut_short(ledger: Ledger, monkeypatch: pytest.M
 
 
 async def test_too_much_at_once_is_refused_at_once(ledger: Ledger) -> None:
-    """Seen to fail: with a limit that is never reached, the answer took the 3 s of the others."""
+    """Seen to fail: with a limit that is never reached, nobody was refused."""
     async with serving(ledger.settings("passbook_query_api"), most_requests=2) as served:
         client = served.client
         opening = {"owner_name": "Ada", "initial_deposit": "100"}
