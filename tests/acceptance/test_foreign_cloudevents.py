@@ -12,7 +12,9 @@ from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka, to_binary, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from jsonschema import Draft202012Validator
 
+from tests.support.contract import Contract
 from tests.support.outsider import Message, header
 from tests.support.until import until
 from tests.support.world import COMMAND_SERVICE, RELAY, World, at_least
@@ -75,6 +77,9 @@ async def test_a_command_in_structured_mode_is_set_aside_with_the_reason(world: 
     )
     letter = await world.outsider.first("commands.dlq", lambda letter: letter.value is not None)
     assert header(letter, "dlq-error") == "ce_id: must be a UUID, not none"
+    described = Contract().message("DeadLetter")["headers"]
+    headers = {name: value.decode() for name, value in letter.headers}
+    Draft202012Validator(described).validate(headers)
     assert from_kafka(_message(letter), _FORMAT).get_id() == command.get_id()
 
 
