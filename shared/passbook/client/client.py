@@ -99,11 +99,13 @@ class PassbookClient(Bank):
         trace: TracebackType | None,
     ) -> None:
         """Disconnect: subscriptions end, and whoever waits for an outcome gets `OutcomeUnknown`."""
-        await asyncio.gather(*(subscription.aclose() for subscription in self._subscriptions))
-        # The group would wrap an exception of the block, which is not its own, into a group.
-        if not isinstance(error, asyncio.CancelledError):
-            kind, error, trace = None, None, None
-        await self._open.__aexit__(kind, error, trace)
+        try:
+            await asyncio.gather(*(subscription.aclose() for subscription in self._subscriptions))
+        finally:
+            # The group would wrap an exception of the block, which is not its own, into a group.
+            if not isinstance(error, asyncio.CancelledError):
+                kind, error, trace = None, None, None
+            await self._open.__aexit__(kind, error, trace)
 
     async def execute(
         self,

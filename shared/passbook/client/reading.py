@@ -15,11 +15,12 @@ from functools import partial
 from typing import Final
 
 from passbook.client.deliveries import Deliveries
+from passbook.client.errors import SubscriptionStopped
 from passbook.client.intake import Intake, Partition
 from passbook.client.progress import Progress
 from passbook.client.source import OpenSource, Source
 from passbook.messaging.consumer import ConsumerLost, Record
-from passbook.messaging.member import Note, Share
+from passbook.messaging.member import Note, Refused, Share
 
 _POLL_S: Final = 0.5
 _COMMIT_EVERY_S: Final = 0.5
@@ -61,10 +62,13 @@ class Reading:
         """Read until cancelled; after a loss of the broker, go on where it was."""
         try:
             while True:
-                try:
+                with suppress(ConsumerLost):
                     await self._read()
-                except ConsumerLost:
-                    await self._reconnect()
+                self._suspend()
+                await self._source.stop()
+                await self._reconnect()
+        except Refused as error:
+            self._intake.fail(SubscriptionStopped(str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the subscriber's to know
             self._intake.fail(error)
 
@@ -77,18 +81,26 @@ class Reading:
         await self._source.stop()
 
     async def _reconnect(self) -> None:
-        self.reconnects += 1
-        self._suspend()
-        await self._source.stop()
-        await asyncio.sleep(self._retry_s * random.uniform(0.5, 1.0))
-        self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
-        await self.start()
+        """Return when there is a connection again, however long that takes."""
+        while True:
+            await asyncio.sleep(self._retry_s * random.uniform(0.5, 1.0))
+            self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
+            try:
+                await self.start()
+            except ConsumerLost:
+                continue
+            self.reconnects += 1
+            return
 
     async def _read(self) -> None:
         while True:
             self._nudged.clear()
             share = self._source.share()
-            if share is None or (share is not self._share and not await self._take_over(share)):
+            if share is None:
+                # Nothing comes, but what keeps this member from joining is said here.
+                await self._poll(())
+                continue
+            if share is not self._share and not await self._take_over(share):
                 await self._pause()
                 continue
             if time.monotonic() >= self._commit_at:
@@ -152,7 +164,9 @@ class Reading:
         poll = asyncio.create_task(self._source.poll(partitions, _POLL_S))
         nudge = asyncio.create_task(self._nudged.wait())
         try:
-            await asyncio.wait({poll, nudge}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {poll, nudge}, timeout=2 * _POLL_S, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             poll.cancel()
             nudge.cancel()

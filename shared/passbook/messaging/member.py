@@ -12,7 +12,15 @@ from typing import Final, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    InconsistentGroupProtocolError,
+    InvalidGroupIdError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from passbook.messaging.consumer import ConsumerLost, Record, open_consumer
@@ -20,8 +28,22 @@ from passbook.messaging.topics import TopicMismatch
 
 _TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
+_LOOKS: Final = 10
+_LOOK_AGAIN_S: Final = 0.1
 _NEVER_MS: Final = 2**31 - 1
 _NO_OFFSET: Final = -1
+
+
+_REFUSALS: Final = (
+    GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    InvalidGroupIdError,
+    TopicAuthorizationFailedError,
+)
+
+
+class Refused(Exception):
+    """The broker does not let this member join, or read: to try again is of no use."""
 
 
 class Note(NamedTuple):
@@ -98,10 +120,18 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.subscribe([self._topic], listener=self)
 
     async def _find_topic(self) -> None:
+        """Everything else would wait for the topic to appear.
+
+        A topic that was created just now may take a moment to be known to every broker.
+        """
+        found = 0
         async with _admin(self._bootstrap) as admin:
-            (topic,) = await admin.describe_topics([self._topic])
-        found = len(topic["partitions"])
-        if topic["error_code"] or not found:
+            for _ in range(_LOOKS):
+                (topic,) = await admin.describe_topics([self._topic])
+                if found := 0 if topic["error_code"] else len(topic["partitions"]):
+                    break
+                await asyncio.sleep(_LOOK_AGAIN_S)
+        if not found:
             message = f"missing topic: {self._topic}; create it with `passbook topics apply`"
             raise TopicMismatch(message)
         if found != self._partitions:
@@ -181,6 +211,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 
         Raises:
             ConsumerLost: the broker reported something that reading on cannot mend.
+            Refused: it does not let this member join.
         """
         try:
             batches = await self._consumer.getmany(
@@ -227,5 +258,6 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-def _lost(error: BaseException) -> ConsumerLost:
-    return ConsumerLost(f"Kafka: {str(error) or 'no answer'}")
+def _lost(error: BaseException) -> ConsumerLost | Refused:
+    kind = Refused if isinstance(error, _REFUSALS) else ConsumerLost
+    return kind(f"Kafka: {str(error) or 'no answer'}")
