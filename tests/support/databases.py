@@ -77,18 +77,18 @@ async def template(servers: Servers) -> AsyncIterator[Template]:
 async def make_database(servers: Servers, template: Template) -> AsyncIterator[MakeDatabase]:
     """Give a function that returns a new migrated, empty database; all are dropped afterwards."""
     async with AsyncExitStack() as stack:
+        yield lambda: stack.enter_async_context(cloned(servers, template))
 
-        async def make() -> Database:
-            name = f"{template.name}_{secrets.token_hex(4)}"
-            _, dsn = await stack.enter_async_context(
-                _fresh_database(servers.admin_dsn, name, template.name)
-            )
-            environment_id = uuid4()
-            async with connected(dsn) as connection:
-                await connection.execute(_NEW_ENVIRONMENT, environment_id)
-            return Database(name, dsn, environment_id, template.logins)
 
-        yield make
+@asynccontextmanager
+async def cloned(servers: Servers, template: Template) -> AsyncIterator[Database]:
+    """Have a new migrated, empty database for the length of the block."""
+    name = f"{template.name}_{secrets.token_hex(4)}"
+    async with _fresh_database(servers.admin_dsn, name, template.name) as (_, dsn):
+        environment_id = uuid4()
+        async with connected(dsn) as connection:
+            await connection.execute(_NEW_ENVIRONMENT, environment_id)
+        yield Database(name, dsn, environment_id, template.logins)
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import httpx
 from fastapi import FastAPI
 
 from passbook.config import Settings
-from passbook.service import alongside
-from services.query_api.__main__ import session
+from services.query_api.__main__ import listening, session
 from services.query_api.app import create_app
 from services.query_api.server import HttpServer
 from tests.support.ledger import Part
@@ -50,7 +49,7 @@ async def serving(settings: Settings | None, *, most_requests: int = 256) -> Asy
     """Serve for the length of the block; without settings, as before any server can be reached."""
     app = create_app(most_requests)
     server = HttpServer(app, HOST, 0)
-    async with server, alongside(app.state.follower.run(app.state.stopping)):
+    async with listening(settings or Settings(), app, server):
         part = None
         url = f"http://{HOST}:{server.port}"
         try:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
@@ -25,6 +26,13 @@ async def kafka_admin(servers: Servers) -> AsyncIterator[AIOKafkaAdminClient]:
 @pytest.fixture
 async def topics(kafka_admin: AIOKafkaAdminClient) -> AsyncIterator[Topics]:
     """Give the topics of this test, created, empty, and deleted afterwards."""
+    async with new_topics(kafka_admin) as topics:
+        yield topics
+
+
+@asynccontextmanager
+async def new_topics(kafka_admin: AIOKafkaAdminClient) -> AsyncIterator[Topics]:
+    """Have topics, created and empty, for the length of the block."""
     topics = Topics(f"test-{secrets.token_hex(4)}.", PARTITIONS)
     await apply_topics(kafka_admin, topics)
     yield topics
