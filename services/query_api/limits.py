@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from passbook.telemetry import HTTP_IN_PROGRESS, HTTP_REFUSED, HTTP_REQUESTS, HTTP_SECONDS
+from services.query_api.connections import ABORT
 from services.query_api.loopback import refuse_strangers
 from services.query_api.problems import Problem, problem_of
 
@@ -20,6 +21,10 @@ BODY_S: Final = 10.0
 """What a body may take to come in."""
 REQUEST_S: Final = 45.0
 """More than the longest wait that may be asked for."""
+HEAD: Final = "passbook.head"
+"""The ASGI extension that says of a GET that only its head is wanted."""
+_AFTERWARDS_S: Final = 0.01
+"""The server learns in a later turn of the loop that the connection has ended."""
 STREAM: Final = "/v1/events"
 """Does not end by itself; its clients are counted by themselves."""
 _CLOSING: Final = {"Connection": "close"}
@@ -51,7 +56,8 @@ class Limits:
             return
         method = scope["method"]
         if method == "HEAD":  # the server leaves the body out, by what its own scope says
-            scope = {**scope, "method": "GET"}
+            extensions = {**scope.get("extensions", {}), HEAD: {}}
+            scope = {**scope, "method": "GET", "extensions": extensions}
         exchange = _Exchange(time.perf_counter())
         telling = _telling(exchange, send)
         streaming = scope["path"] == STREAM
@@ -72,15 +78,39 @@ class Limits:
         self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange
     ) -> None:
         try:
+            refuse_ambiguous(scope)
             if scope["app"].state.authenticator is None:
                 refuse_strangers(scope)
             refuse_large(scope)
             async with asyncio.timeout(None if scope["path"] == STREAM else REQUEST_S):
                 await self.app(scope, receive, send)
-        except Exception as error:
-            if exchange.status:  # half an answer is none: the server breaks the connection off
-                raise
-            await _tell(problem_of(error), scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - every one is answered, or ends the connection
+            if exchange.status:
+                await _break_off(scope, error)
+            else:
+                await _tell(problem_of(error), scope, receive, send)
+
+
+async def _break_off(scope: Scope, error: Exception) -> None:
+    """End a connection whose answer cannot be ended: half of one must not look like all of it."""
+    if not isinstance(error, TimeoutError):
+        problem_of(error)  # which says it to operators
+    HTTP_REFUSED.labels("cut_off").inc()
+    scope["extensions"][ABORT]["abort"]()
+    await asyncio.sleep(_AFTERWARDS_S)
+
+
+def refuse_ambiguous(scope: Scope) -> None:
+    """Return if whoever stands between understands the target as we do (RFC 9112, 3.2; RFC 3986, 2.2).
+
+    Raises:
+        Problem: `malformed`, `not_found`.
+    """
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) != 1 and (hosts or scope["http_version"] == "1.1"):
+        raise Problem("malformed", "header Host: must be given once", _CLOSING)
+    if b"%2f" in scope["raw_path"].lower():
+        raise Problem("not_found", "No path of ours has an encoded slash.")
 
 
 def refuse_large(scope: Scope) -> None:

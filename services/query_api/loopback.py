@@ -6,6 +6,7 @@ resolves to 127.0.0.1 (DNS rebinding). It cannot choose what the browser says ab
 """
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -36,6 +37,7 @@ def refuse_strangers(scope: Scope) -> None:
             raise Problem("misdirected", "Without tokens, pages of other sites are not answered.")
 
 
+@lru_cache(maxsize=256)
 def _names_us(place: bytes) -> bool:
     try:
         return is_loopback(urlsplit(place.decode("ascii", "replace")).hostname or "")

@@ -3,9 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.query_api import connections, limits
 from services.query_api.connections import Connection
@@ -65,11 +68,7 @@ async def test_a_bug_is_told_without_its_details(
         message = "the password is hunter2"
         raise RuntimeError(message)
 
-    assert (await alone.client.get("/nothing")).status_code == 404
-    stack = alone.app.middleware_stack
-    while not isinstance(stack, limits.Limits):
-        stack = stack.app  # type: ignore[union-attr]
-    monkeypatch.setattr(stack, "app", broken)
+    _replace(alone, broken, monkeypatch)
 
     answer = await alone.client.get("/v1/accounts")
 
@@ -112,7 +111,7 @@ async def test_slow_requests_are_cut_short(ledger: Ledger, monkeypatch: pytest.M
         head = await served.raw(b"GET / HTTP/1.1\r\nHost: loc")
         body = await served.raw(POST + b'Content-Length: 10\r\n\r\n{"a"')
         nothing = await served.raw(b"")
-        second = await served.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT")
+        second = await served.raw(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT")
     for answer in (head, body):
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"request_timeout"' in answer
@@ -143,6 +142,38 @@ async def test_too_much_at_once_is_refused_at_once(ledger: Ledger) -> None:
             assert all(answer.headers["retry-after"] for answer in answers)
         assert {task.result().status_code for task in waiting} == {202}
         assert (await client.get("/v1/accounts")).status_code == 200
+
+
+async def test_a_request_that_takes_too_long_is_given_up(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail: without the time-out, the answer was a 202 after 3 s."""
+    monkeypatch.setattr(limits, "REQUEST_S", 0.3)
+    opening = {"owner_name": "Ada", "initial_deposit": "100"}
+    async with serving(ledger.settings("passbook_query_api")) as served:
+        answer = await served.client.post("/v1/accounts?wait=3", json=opening)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+async def test_who_does_not_take_the_answer_is_broken_off(
+    alone: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail: when the connection was only closed, it waited for the client, for minutes."""
+    monkeypatch.setattr(limits, "REQUEST_S", 0.5)
+
+    async def endless(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+
+    _replace(alone, endless, monkeypatch)
+    _, writer = await asyncio.open_connection(HOST, alone.port, limit=1024)
+    writer.write(b"GET /v1/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await until(lambda: _connections(alone) == 1)
+    await until(lambda: _connections(alone) == 0)
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def test_connections_are_limited(alone: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,3 +214,12 @@ async def test_a_connection_is_kept_for_the_next_request(alone: Served) -> None:
 def _connections(served: Served) -> int:
     every = served.server._server.server_state.connections
     return len([one for one in every if isinstance(one, Connection)])
+
+
+def _replace(served: Served, app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put something else in the place of the routes."""
+    stack: Any = served.app.build_middleware_stack()
+    served.app.middleware_stack = stack
+    while not isinstance(stack, limits.Limits):
+        stack = stack.app
+    monkeypatch.setattr(stack, "app", app)
