@@ -12,6 +12,7 @@ from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
 from passbook.contracts.changes import Change
 from passbook.contracts.documents import (
+    OPENAPI_FILE,
     BreakingChange,
     compare_documents,
     message_documents,
@@ -20,7 +21,6 @@ from passbook.contracts.documents import (
 )
 
 _KEPT: Final = Path("deploy") / "contracts"
-_SOURCES: Final = (message_documents,)
 
 app = App(
     name="contracts",
@@ -81,7 +81,9 @@ def check(
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return path → document of everything that others rely on."""
-    return {name: document for made in _SOURCES for name, document in made().items()}
+    from services.query_api.app import openapi_document
+
+    return {**message_documents(), OPENAPI_FILE: openapi_document()}
 
 
 def _folder_of_checkout(option: str) -> Path:
