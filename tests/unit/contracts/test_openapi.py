@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import httpx
 import pytest
 import schemathesis
 from jsonschema import Draft202012Validator
 
 from passbook.contracts.schemas import OUTCOME, message_schemas
-from services.query_api.app import openapi_document
+from services.query_api.app import create_app, openapi_document
 
 _DOCUMENT: Final = openapi_document()
 _COMMANDS: Final = {
@@ -26,6 +27,13 @@ def test_the_document_is_valid() -> None:
     """By the schema of the OpenAPI Initiative, which comes with schemathesis."""
     assert _DOCUMENT["openapi"].startswith("3.1.")
     schemathesis.openapi.from_dict(_DOCUMENT).validate()
+
+
+async def test_the_service_hands_out_the_document() -> None:
+    transport = httpx.ASGITransport(create_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/openapi.json")
+    assert answer.json() == _DOCUMENT
 
 
 def test_every_reference_points_somewhere() -> None:
