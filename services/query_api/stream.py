@@ -14,6 +14,7 @@ from services.query_api.catching_up import CatchingUp
 from services.query_api.connections import ABORT
 from services.query_api.event_frames import HEARTBEAT, Selection, opening, progress
 from services.query_api.follower import Follower
+from services.query_api.limits import HEAD
 from services.query_api.problems import Problem
 from services.query_api.subscriber import Subscriber
 
@@ -54,10 +55,13 @@ class EventStream(Response):
         Raises:
             Problem: too many clients, or the log has not such positions; nothing was sent.
         """
-        abort = scope.get("extensions", {}).get(ABORT, {}).get("abort")
+        extensions = scope.get("extensions", {})
+        abort = extensions.get(ABORT, {}).get("abort")
         subscriber = Subscriber(self._selection, abort)
         with self._follower.entered(subscriber), _ending(self._until, subscriber):
             catching_up = await CatchingUp.after(self._positions, self._follower, subscriber)
+            if HEAD in extensions:
+                subscriber.end()
             watching = asyncio.create_task(_watch(receive, subscriber))
             try:
                 await send(

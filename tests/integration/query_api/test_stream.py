@@ -338,6 +338,16 @@ async def test_who_takes_nothing_for_long_is_dropped_with_a_short_queue_too(
             await until(lambda: not served.app.state.follower._entered)
 
 
+async def test_the_head_of_a_stream_is_an_answer_that_ends(served: Served) -> None:
+    async with asyncio.timeout(5):
+        answer = await served.client.head("/v1/events")
+        assert (answer.status_code, answer.content) == (200, b"")
+        # On the same connection.
+        refused = await served.client.head("/v1/events", headers={"Last-Event-ID": "x"})
+        assert refused.status_code == 400
+    await until(lambda: not served.app.state.follower._entered)
+
+
 async def test_there_are_only_so_many_clients(served: Served) -> None:
     with patch.object(follower, "MOST_CLIENTS", 2):
         async with AsyncExitStack() as stack:
