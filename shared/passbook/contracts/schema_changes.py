@@ -3,6 +3,9 @@
 What we accept may only become wider, what we send only narrower: then whoever kept to the old
 schema is still understood, and still understands. Each keyword says in which way it changed; one
 that is not known here may have changed in both.
+
+Patterns cannot be compared, so another one has changed in both. One that became wider is said as a
+choice (`anyOf`) of the old one and the new one.
 """
 
 from collections.abc import Iterator, Mapping

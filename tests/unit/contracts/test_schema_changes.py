@@ -30,6 +30,11 @@ CASES: Final[dict[str, tuple[Any, Any, str]]] = {
     "a pattern": (_TEXT, {"pattern": "^a$"}, BOTH),
     "a pattern for text": (_TEXT, {**_TEXT, "pattern": "^a$"}, NARROWER),
     "another pattern": ({"pattern": "^a$"}, {"pattern": "^b$"}, BOTH),
+    "a pattern that will do, too": (
+        {**_TEXT, "pattern": "^a$"},
+        {"anyOf": [{**_TEXT, "pattern": "^a$"}, {**_TEXT, "pattern": "^b$"}]},
+        WIDER,
+    ),
     "no pattern": ({"pattern": "^a$"}, {}, WIDER),
     "a format": ({}, {"format": "uuid"}, NARROWER),
     "another format": ({"format": "uuid"}, {"format": "date"}, BOTH),
