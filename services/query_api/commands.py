@@ -1,5 +1,6 @@
 """Commands: published, waited for, and looked up."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -51,7 +52,7 @@ from services.query_api.problems import Problem
 router = APIRouter(dependencies=[Depends(plain_query)])
 
 _ACKNOWLEDGE_S: Final = 5.0
-_TEXT_LENGTH: Final = 200
+_CORRELATION: Final = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
 _OPEN: Final = Body(OpenAccountBody, {"owner_name": "Zoë Müller", "initial_deposit": "500.00"})
 _MOVE: Final = Body(MoveMoneyBody, {"amount": "20.00", "reference": "salary"})
@@ -100,8 +101,10 @@ async def asking(
     if caller.subject is not None:
         context["actor"] = caller.subject
     if correlation := one_header(request, "X-Correlation-ID"):
-        if not (correlation.isascii() and len(correlation) <= _TEXT_LENGTH):
-            raise Problem("malformed", f"header X-Correlation-ID: ASCII, up to {_TEXT_LENGTH}")
+        if _CORRELATION.fullmatch(correlation) is None:
+            raise Problem(
+                "malformed", "header X-Correlation-ID: up to 200 visible ASCII characters"
+            )
         context["correlation_id"] = correlation
     if trace := request.headers.get("traceparent"):
         context["traceparent"] = trace

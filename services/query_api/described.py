@@ -32,13 +32,13 @@ _LOCATION: Final = {
 }
 
 
-def problems(*codes: str) -> Answers:
-    """Return the answers that are these problems, by status."""
+def problems(*codes: str, status: int | None = None) -> Answers:
+    """Return the answers that are these problems, by status: the catalogue's, or another one."""
     found: Answers = {}
     for code in sorted(codes, key=list(CATALOGUE).index):
         meaning = CATALOGUE[code]
         answer = found.setdefault(
-            str(meaning.status),
+            str(status or meaning.status),
             {
                 "description": "",
                 "content": {
@@ -50,7 +50,7 @@ def problems(*codes: str) -> Answers:
             },
         )
         answer["description"] = "; ".join(filter(None, (answer["description"], meaning.title)))
-        answer["content"][PROBLEM_JSON]["examples"][code] = {"value": _example(code)}
+        answer["content"][PROBLEM_JSON]["examples"][code] = {"value": _example(code, status)}
         if meaning.status == 503:  # noqa: PLR2004 - the status says it best
             answer["headers"] = _RETRY_AFTER
         if code in {"unauthorized", "forbidden"}:
@@ -58,12 +58,12 @@ def problems(*codes: str) -> Answers:
     return found
 
 
-def _example(code: str) -> dict[str, Any]:
+def _example(code: str, status: int | None) -> dict[str, Any]:
     meaning = CATALOGUE[code]
     return {
         "type": f"urn:passbook:problem:{code}",
         "title": meaning.title,
-        "status": meaning.status,
+        "status": status or meaning.status,
         "detail": f"{meaning.title}.",
         "code": code,
     }
@@ -99,9 +99,7 @@ _UNDER_WAY: Final = document_of(
     "There is no outcome yet; it will be where `Location` says.",
     {**_LOCATION, **_RETRY_AFTER, **_KEY},
 )
-_STALE: Final = {
-    "412": {**problems("version_mismatch")["409"], "description": "`If-Match` is not its version"}
-}
+_STALE: Final = problems("version_mismatch", status=412)
 
 COMMAND: Final = {
     **answers(

@@ -44,7 +44,7 @@ def _problem(answer: httpx.Response) -> tuple[int, str]:
 async def test_an_account_lives_over_http(served: Served, store: PostgresEventStore) -> None:
     key = str(uuid4())
     opening = await served.client.post(
-        "/v1/accounts", json=ADA, headers={"Idempotency-Key": key, "X-Correlation-ID": "talk 7"}
+        "/v1/accounts", json=ADA, headers={"Idempotency-Key": key, "X-Correlation-ID": "talk-7"}
     )
     assert opening.status_code == 201
     outcome = opening.json()
@@ -65,7 +65,7 @@ async def test_an_account_lives_over_http(served: Served, store: PostgresEventSt
 
     events = await store.history(UUID(outcome["account_id"]))
     assert [event.version for event in events] == [1, 2, 3, 4, 5]
-    assert '"correlation_id": "talk 7"' in events[0].metadata
+    assert '"correlation_id": "talk-7"' in events[0].metadata
     assert '"actor"' not in events[0].metadata
     assert (await served.client.get(f"/v1/commands/{key}")).json() == outcome
 
