@@ -50,8 +50,9 @@ record is the account id as text. Publish commands with the default partitioner 
 (murmur2 of the key); one that arrives in another partition is decided right all the same, only its
 order among other commands of that account is not promised.
 
-Fields, headers, events and schema versions may be added: pass over what you do not know. None is
-changed or taken away.
+Fields and headers may be added: pass over those you do not know. Events and schema versions may be
+added, too: whoever sums up money must stop at one that he does not know. Nothing is changed or taken
+away.
 """
 _CHANNELS: Final = {
     _COMMANDS: "Commands to the bank, by anybody. Each one with a usable id gets one outcome.",
