@@ -5,8 +5,9 @@ import runpy
 from typing import Literal
 
 from passbook.cli.connect import connect
-from passbook.cli.logins import OF_SERVICE, login_dsn
+from passbook.cli.logins import OF_SERVICE, QUERY_API, login_dsn
 from passbook.cli.options import DEFAULTS, Options
+from passbook.cli.stack import http_port
 from passbook.config import Settings
 from passbook.embedded.datadir import DataDir
 
@@ -36,7 +37,9 @@ def _environment(service: str, options: Options) -> dict[str, str]:
         event_store = login_dsn(endpoints.admin_dsn, OF_SERVICE[service], data_dir)
         if Settings().read_model_dsn is None:
             read_model = event_store
+    port = {"PASSBOOK_HTTP_PORT": str(http_port(settings))} if service == QUERY_API else {}
     return {
+        **port,
         "PASSBOOK_EVENT_STORE_DSN": event_store,
         "PASSBOOK_READ_MODEL_DSN": read_model,
         "PASSBOOK_KAFKA_BOOTSTRAP": settings.kafka,

@@ -67,11 +67,11 @@ async def running_stack(plan: Plan) -> AsyncIterator[Stack]:
     data_dir, say = plan.data_dir, plan.say
     with _held(data_dir):
         async with prepared_ground(data_dir, say, quick_start=plan.quick_start) as ground:
-            http_port = _http_port(ground.settings)
-            specs = _specs(plan, ground, http_port)
+            port = http_port(ground.settings)
+            specs = _specs(plan, ground, port)
             sink = _sink(plan, specs)
             endpoints = replace(
-                ground.endpoints, http_url=_http_url(ground.settings.http_host, http_port)
+                ground.endpoints, http_url=_http_url(ground.settings.http_host, port)
             )
             async with Supervisor(data_dir, endpoints, specs, sink) as supervisor:
                 for status in await supervisor.wait_ready(READY_BOUND_S):
@@ -103,15 +103,15 @@ def _held(data_dir: DataDir) -> Iterator[None]:
         yield
 
 
-def _specs(plan: Plan, ground: Ground, http_port: int) -> list[ServiceSpec]:
+def _specs(plan: Plan, ground: Ground, port: int) -> list[ServiceSpec]:
     return [
-        _spec(ground, name, instance, plan.log_format, http_port)
+        _spec(ground, name, instance, plan.log_format, port)
         for name in OF_SERVICE
         for instance in range(1, plan.scale.get(name, 1) + 1)
     ]
 
 
-def _spec(ground: Ground, name: str, instance: int, log_format: str, http_port: int) -> ServiceSpec:
+def _spec(ground: Ground, name: str, instance: int, log_format: str, port: int) -> ServiceSpec:
     event_store, read_model = ground.dsns(OF_SERVICE[name])
     environment = {
         "PASSBOOK_EVENT_STORE_DSN": event_store,
@@ -122,8 +122,7 @@ def _spec(ground: Ground, name: str, instance: int, log_format: str, http_port: 
         "PASSBOOK_ARCHIVE_DIR": str(ground.settings.archive.absolute()),
     }
     if name == QUERY_API:
-        port = http_port if instance == 1 else free_port()
-        environment["PASSBOOK_HTTP_PORT"] = str(port)
+        environment["PASSBOOK_HTTP_PORT"] = str(port if instance == 1 else free_port())
     return ServiceSpec(
         name,
         # -P: a folder `services` in the current directory must not be taken for ours.
@@ -134,8 +133,8 @@ def _spec(ground: Ground, name: str, instance: int, log_format: str, http_port: 
     )
 
 
-def _http_port(settings: Settings) -> int:
-    """Return the port that was asked for; the usual one, when nobody asked and it is free."""
+def http_port(settings: Settings) -> int:
+    """Return the port that was asked for; the usual one when nobody asked and it is free; or another."""
     configured = "http_port" in settings.model_fields_set and settings.http_port > 0
     if configured or (settings.http_port and is_free(settings.http_port)):
         return settings.http_port

@@ -40,7 +40,8 @@ async def status(*, options: Options = DEFAULTS) -> None:
         "projections": [lag.to_dict() for lag in lags],
         "relay": backlog and {"backlog_events": backlog.events, "backlog_s": backlog.seconds},
     }
-    emit(document, options, lambda: _shown(data_dir, services, lags, backlog))
+    headline = _headline(data_dir, None if endpoints is None else endpoints.http_url)
+    emit(document, options, lambda: _shown(headline, services, lags, backlog))
 
 
 async def _progress(options: Options) -> tuple[list[ProjectionLag], Backlog]:
@@ -56,12 +57,12 @@ async def _progress(options: Options) -> tuple[list[ProjectionLag], Backlog]:
 
 
 def _shown(
-    data_dir: DataDir,
+    headline: Text,
     services: list[ServiceState],
     lags: list[ProjectionLag],
     backlog: Backlog | None,
 ) -> RenderableType:
-    parts: list[Any] = [_headline(data_dir)]
+    parts: list[Any] = [headline]
     if services:
         parts += ["", _services(services)]
     if lags:
@@ -71,11 +72,12 @@ def _shown(
     return Group(*parts)
 
 
-def _headline(data_dir: DataDir) -> Text:
+def _headline(data_dir: DataDir, http_url: str | None) -> Text:
     pid = data_dir.supervisor_pid()
     if pid is None:
         return Text(f"Nothing runs on {data_dir.path}: start it with `passbook up`.")
-    return Text(f"Passbook runs on {data_dir.path} (pid {pid})", style="bold")
+    where = f", over HTTP at {http_url}" if http_url else ""
+    return Text(f"Passbook runs on {data_dir.path} (pid {pid}){where}", style="bold")
 
 
 def _services(services: list[ServiceState]) -> Table:
