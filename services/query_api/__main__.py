@@ -43,7 +43,6 @@ async def session(
     async with backend(settings) as opened:
         app.state.backend = opened
         try:
-            health.ready()
             async with alongside(watch(opened, app.state.authenticator, stop, health)):
                 await server.serve_until(stop)
         finally:

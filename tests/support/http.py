@@ -45,8 +45,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(settings: Settings | None, *, most_requests: int = 256) -> AsyncIterator[Served]:
-    """Serve for the length of the block; without settings, as before any server can be reached."""
+async def serving(
+    settings: Settings | None, *, most_requests: int = 256, ready: bool = True
+) -> AsyncIterator[Served]:
+    """Serve for the length of the block; without settings, as before any server can be reached.
+    Begin when it is `ready`, or at once.
+    """
     app = create_app(most_requests)
     server = HttpServer(app, HOST, 0)
     async with listening(settings or Settings(), app, server):
@@ -55,7 +59,8 @@ async def serving(settings: Settings | None, *, most_requests: int = 256) -> Asy
         try:
             if settings is not None:
                 part = Part(lambda stop, health: session(stop, health, settings, app, server))
-                await part.ready()
+                if ready:
+                    await part.ready()
             async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
                 yield Served(app, server, client, part)
         finally:

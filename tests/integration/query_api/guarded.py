@@ -44,7 +44,13 @@ CALLERS: Final = {
     "forged admin": Person(None, (ADMIN,)),
 }
 
-OWNERS: Final = {"ada's": "ada", "ada's of before": "ada", "bob's": "bob", "nobody's": None}
+OWNERS: Final = {
+    "ada's": "ada",
+    "ada's second": "ada",
+    "ada's of before": "ada",
+    "bob's": "bob",
+    "nobody's": None,
+}
 """Accounts. That of before is in the view without its owner, as before there was the column."""
 MISSING: Final = "missing"
 
