@@ -119,8 +119,14 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         HTTP_REFUSED.labels(code).inc()
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
             self.transport.write(_written(Problem(code, detail)))
+        elif not cycle.response_started and not self.pipeline:
+            # Its body cannot be read to the end, and nobody but us is going to answer.
+            self.transport.write(_written(Problem(code, detail)))
+            cycle.disconnected = True
+            cycle.message_event.set()
         self.transport.close()
 
     def _stop_timer(self) -> None:

@@ -34,9 +34,11 @@ class Parser:
     """Turns the bytes of a stream into events; also counts what dispatches nothing."""
 
     last_id: str = ""
+    """Of the last block that has come to its end: from here a client resumes."""
     retry_ms: int = 0
     comments: int = 0
     _line: bytes = b""
+    _id: str = ""
     _data: list[str] = field(default_factory=list)
     _type: str = ""
 
@@ -52,11 +54,12 @@ class Parser:
             case "" if line:
                 self.comments += 1
             case "":
+                self.last_id = self._id or self.last_id
                 data, kind = "\n".join(self._data), self._type
                 self._data, self._type = [], ""
                 return Event(self.last_id, kind or "message", data) if data else None
             case "id":
-                self.last_id = value
+                self._id = value
             case "event":
                 self._type = value
             case "data":
@@ -139,7 +142,11 @@ async def following(
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(connection, (place.hostname, place.port))
+    try:
+        await loop.sock_connect(connection, (place.hostname, place.port))
+    except BaseException:
+        connection.close()
+        raise
     reader, writer = await asyncio.open_connection(sock=connection, limit=_READ)
     said = {"Host": place.netloc, "Accept": "text/event-stream", **(headers or {})}
     if last_event_id is not None:
@@ -169,3 +176,9 @@ def assert_gapless(events: Iterable[Event], after: Mapping[int, int] | None = No
     for slot, came in numbers(events).items():
         first = (after or {}).get(slot, 0) + 1
         assert came == list(range(first, first + len(came))), (slot, came[:20])
+
+
+def positions_in(token: str) -> dict[int, int]:
+    """Return slot → number as an id says it."""
+    pairs = [part.split(":") for part in token.split(",")]
+    return {int(slot): int(number) for slot, number in pairs}
