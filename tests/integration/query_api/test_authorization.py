@@ -108,7 +108,7 @@ def _routes(routes: Iterable[BaseRoute]) -> set[str]:
 
 
 def test_every_route_has_a_row() -> None:
-    """Seen to fail: with a route added to `operations`, and with one added to the application."""
+    """Seen to fail: with a route added to `operations`; and when the console came, before its row."""
     assert _routes(create_app().routes) == MATRIX.keys()
 
 
@@ -118,9 +118,10 @@ async def test_who_may_do_what(bank: Guarded, route: str, caller: str) -> None:
     """Nobody can tell a foreign account from one that does not exist, and nothing is published for
     who may not.
 
-    Seen to fail: with `must_own` left out of each route, with `owner_of` or `must_own_row` saying
-    that what nobody owns is everybody's, with each dependency replaced by `caller_of`, with `admin`
-    by `reader`; and with `may_see` of an outcome always true.
+    Seen to fail: with `must_own` or `must_own_row` left out, of each route; with what nobody owns
+    taken for everybody's; with the events not asked where the view does not know the owner; with
+    another answer for foreign accounts; with `admin` satisfied by `bank:read`, `show_command` asking
+    for `bank:command`, the overview for nothing; and with every outcome shown to everybody.
     """
     method, path = route.split()
     row = MATRIX[route]
@@ -193,7 +194,8 @@ def _told(answer: httpx.Response) -> str:
 async def test_a_list_has_the_own_accounts_only(bank: Guarded, caller: str, query: str) -> None:
     """Page by page. One from before the view kept owners is missing until a rebuild.
 
-    Seen to fail: with `owner=None`, and without the owner in the next page.
+    Seen to fail: with `owner=None`, of now and of the past, and with the owner of the next page not
+    compared.
     """
     found, cursor = set(), ""
     while cursor is not None:
@@ -214,7 +216,7 @@ async def test_a_list_has_the_own_accounts_only(bank: Guarded, caller: str, quer
 async def test_a_stream_has_the_events_of_own_accounts_only(bank: Guarded, caller: str) -> None:
     """Of the past and of what happens meanwhile.
 
-    Seen to fail: with `owner` None in `events`, and with nobody's accounts taken for one's own.
+    Seen to fail: with `owner` None in `follow_events`, and with nobody's accounts taken for own ones.
     """
     subject = CALLERS[caller].subject
     own = [name for name, owner in OWNERS.items() if owner == subject]
@@ -246,7 +248,7 @@ async def test_an_account_can_be_followed_by_its_owner(
 
 @pytest.mark.parametrize("caller", ["ada", "bob", "admin", "ada, commanding"])
 async def test_who_opens_an_account_owns_it_at_once(bank: Guarded, caller: str) -> None:
-    """Before any view has it. Seen to fail: with the view asked alone."""
+    """Before any view has it. Seen to fail: with the view asked alone, and without `actor`."""
     body = {"owner_name": "Zoë", "initial_deposit": "100.00"}
     opening = await bank.ask(caller, "POST", "/v1/accounts", body)
     account_id = UUID(opening.json()["account_id"])
