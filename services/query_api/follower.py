@@ -137,15 +137,22 @@ class Follower:
             await self._needed.wait()
             try:
                 await self._step()
-                retry_s = _FIRST_RETRY_S
             except EventStoreError as error:
                 if retry_s == _FIRST_RETRY_S:
                     log.warning("stream.waiting", error=str(error))
-                await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))
-                retry_s = min(2 * retry_s, _LAST_RETRY_S)
-            if not self._entered:
-                self._needed.clear()
+            except Exception:
+                # A bug: nobody must wait for what does not come. They resume from what they have.
+                log.exception("stream.failed")
+                self._end_all(Subscriber.stop)
                 self._framing = None
+            else:
+                retry_s = _FIRST_RETRY_S
+                if not self._entered:
+                    self._needed.clear()
+                    self._framing = None
+                continue
+            await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))
+            retry_s = min(2 * retry_s, _LAST_RETRY_S)
 
     async def _step(self) -> None:
         backend = self.backend()
@@ -178,7 +185,8 @@ class Follower:
                 for event in batch:
                     frames.append(framing.frame(event))  # noqa: PERF401 - those before a hole count
             finally:
-                self._offer(frames, owners)
+                if frames:
+                    self._offer(frames, owners)
             await self._room()
 
     def _needs_owners(self) -> bool:

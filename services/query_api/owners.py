@@ -32,11 +32,11 @@ async def owners_of(backend: Backend, events: Iterable[RecordedEvent]) -> dict[U
     if missing:
         try:
             rows = await account_owners(backend.rows, missing)
+            for account_id in missing:
+                if account_id in rows:
+                    backend.owners.put(account_id, rows[account_id])
+                # What the view does not have yet; there is at most one look for each account.
+                found[account_id] = rows.get(account_id) or await owner_of(backend, account_id)
         except FAILURES as error:
             translate(error)
-        for account_id in missing:
-            if account_id in rows:
-                backend.owners.put(account_id, rows[account_id])
-            # What the view does not have yet; there is at most one look for each account.
-            found[account_id] = rows.get(account_id) or await owner_of(backend, account_id)
     return {account_id: owner or NOBODY for account_id, owner in found.items()}

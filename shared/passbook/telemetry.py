@@ -22,9 +22,10 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     record.foreign         topic, partition, offset, error
     http.listening         host, port
     http.failed            exc_info               an answer of 500: a bug; somebody has to look
-    http.unavailable       error                  a server did not answer while a request needed it
+    http.unavailable       error, more            a server did not answer a request, nor `more` since
     http.without_tokens    host                   everybody on this machine may do everything
     stream.waiting         error                  the log cannot be read; streams stay open
+    stream.failed                                 a bug; streams end, and can be resumed
     stream.dropped         reason                 queue, timeout or stop: a client that does not read
     jwks.read              keys                   the keys of the callers' tokens, first or changed
     jwks.unavailable       error                  not read again; the old ones are used for a while

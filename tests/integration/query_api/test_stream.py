@@ -19,6 +19,7 @@ from passbook.eventstore.store import NewEvent
 from passbook.service import alongside
 from services.query_api import follower, stream, subscriber
 from services.query_api.callers import READ, Caller
+from services.query_api.event_frames import Framing
 from tests.support.accounts import busy, rows
 from tests.support.databases import Database, OpenPool
 from tests.support.http import HOST, Served, serving
@@ -292,6 +293,26 @@ async def test_an_event_that_is_too_new_ends_the_streams_that_want_it(
     async with following(_url(served), last_event_id=last.id) as again:
         (refused,) = await _events(again, 1)
         assert refused.document["code"] == "unreadable"
+
+
+async def test_a_bug_in_the_follower_ends_streams_that_can_be_resumed(
+    served: Served, writer: Writer
+) -> None:
+    """Seen to fail: without the catch-all in `Follower._follow` the stream stayed open and silent."""
+    async with following(_url(served)) as live:
+        begun = (await _events_after(live, writer))[-1].id
+        with patch.object(Framing, "frame", side_effect=RuntimeError("a bug")):
+            await writer.accounts(1)
+            async with asyncio.timeout(5):
+                assert [event async for event in live.events()] == []
+        assert live.ended
+    async with following(_url(served), last_event_id=begun) as again:
+        await _events(again, 1)
+
+
+async def _events_after(live: Stream, writer: Writer) -> list[Event]:
+    await writer.accounts(1)
+    return await _events(live, 1)
 
 
 async def test_who_does_not_read_is_dropped_and_nobody_else_notices(
