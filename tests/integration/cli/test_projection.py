@@ -17,7 +17,7 @@ async def test_list_tells_positions_and_lag(
     listed = (await program("projection", "list", "--json")).document
     assert [(one["name"], one["version"], one["parked"]) for one in listed] == [
         ("audit", 1, 0),
-        ("balance", 1, 0),
+        ("balance", 2, 0),
     ]
     for one in listed:
         assert (one["events_behind"], one["seconds_behind"]) == (0, 0)
