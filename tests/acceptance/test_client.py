@@ -40,9 +40,7 @@ async def running() -> AsyncIterator[tuple[Up, Program]]:
 async def test_every_command_in_flight_when_the_service_is_killed_ends_with_one_outcome(
     running: tuple[Up, Program],
 ) -> None:
-    """Seen to fail when `execute` uses a new id for what it sends again: the money does not add up;
-    and when `Answers` forgets who waits after the first look: no patient one gets an answer.
-    """
+    """Fails (asking again makes new commands) when `execute` does not send the id that it is given."""
     up, passbook = running
     async with PassbookClient(up.document["kafka_bootstrap"]) as bank:
         accounts = [uuid4() for _ in range(_ACCOUNTS)]

@@ -1,13 +1,35 @@
-"""For other people's code: publish commands, await their outcomes.
+"""For other people's code: publish commands, await their outcomes, subscribe to events.
 
     async with PassbookClient(bootstrap_servers="localhost:9092") as bank:
         opened = await bank.open_account("Alice", "500.00")
         try:
             await bank.withdraw(opened.account_id, "1000.00", "a car")
         except CommandRejected as refused:
-            print(refused.code)                     # insufficient_funds
+            print(refused.code)                            # insufficient_funds
+        async for received in bank.subscribe(group="mailings", types={AccountOpened}):
+            await send_welcome(received.event.owner_name)
+            await received.ack()
 
-It needs Kafka and nothing else: no database driver is imported, no consumer group is joined.
+Commands
+    `open_account`, `deposit`, `withdraw`, `freeze`, `close` return an accepted `Outcome` or raise
+    `CommandRejected`; `execute` returns either outcome; `send` waits for Kafka only. Amounts are
+    Decimal, str or int. A command id, given or made, has one effect and one outcome for ever:
+    `OutcomeUnknown` carries it, and asking again with it is safe, also after a crash.
+
+Subscriptions
+    At least once: what was not acknowledged comes again, after a restart or to another member of
+    the group, and nothing else does. In order: an event of an account is handed out when the one
+    before it is acknowledged, however many tasks iterate; a single reader gets each slot in its
+    order. Complete: repeated events are passed over, and a missing number of a slot raises
+    `EventsMissing`, also across restarts. Never more than `max_in_flight` are out; nothing more is
+    read then. Kafka forgets a group that nobody has belonged to for seven days
+    (`offsets.retention.minutes`): keep `slot_seq` or `version` with what you write.
+
+For tests
+    `passbook.client.testing.FakeBank` is a bank in memory; take a `Bank` and you can be given either.
+
+It needs Kafka and nothing else; installed without extras, it brings aiokafka, pydantic and orjson.
+One client serves any number of tasks of an event loop.
 """
 
 from passbook.client.bank import Bank
@@ -33,9 +55,21 @@ from passbook.domain.commands import (
     WithdrawMoney,
 )
 from passbook.domain.errors import MalformedValue
+from passbook.domain.events import (
+    AccountClosed,
+    AccountEvent,
+    AccountFrozen,
+    AccountOpened,
+    MoneyDeposited,
+    MoneyWithdrawn,
+)
 from passbook.messaging.topics import TopicMismatch, Topics
 
 __all__ = [
+    "AccountClosed",
+    "AccountEvent",
+    "AccountFrozen",
+    "AccountOpened",
     "Bank",
     "BankUnreachable",
     "ClientError",
@@ -46,6 +80,8 @@ __all__ = [
     "EventsMissing",
     "FreezeAccount",
     "MalformedValue",
+    "MoneyDeposited",
+    "MoneyWithdrawn",
     "OpenAccount",
     "Outcome",
     "OutcomeUnknown",

@@ -18,6 +18,7 @@ From = Literal["beginning", "now"]
 Types = Collection[str | type[Event]]
 
 DEFAULT_MAX_IN_FLIGHT: Final = 1000
+_TURN: Final = 32
 
 
 class Subscription:
@@ -63,6 +64,7 @@ class Subscription:
         self._running: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
+        self._asked = 0
 
     @property
     def closed(self) -> bool:
@@ -98,6 +100,10 @@ class Subscription:
             EventsMissing, UnreadableRecord: going on would skip something.
         """
         await self._start()
+        self._asked += 1
+        if self._asked % _TURN == 0:
+            # While there are events at hand nothing here waits, and heartbeats have to be sent.
+            await asyncio.sleep(0)
         while (ready := await self._desk.take()) is not None:
             event = self._intake.hand_out(ready)
             if event is not None:

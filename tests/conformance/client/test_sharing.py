@@ -94,7 +94,6 @@ def _live(subscription: Subscription) -> list[int]:
 async def test_what_another_has_gone_on_with_is_not_acknowledged_by_the_former_one(
     stage: Stage,
 ) -> None:
-    """Fails (the first three come again) when books are kept whatever is stored."""
     one, other = accounts_in_slot(2, 1), accounts_in_slot(3, 1)
     await stage.opened(*one, *other)
     await stage.deposits(one[0], 3)

@@ -45,9 +45,7 @@ asyncio.run(read(*sys.argv[1:]))
 async def test_what_a_killed_reader_had_not_acknowledged_comes_to_another_and_nothing_else(
     servers: Servers, topics: Topics, kafka_admin: AIOKafkaAdminClient
 ) -> None:
-    """Fails (290 come again) when progress is stored at the end only, and (some are lost) when it is
-    the newest acknowledged offset.
-    """
+    """Fails (nothing is stored by then) when progress is stored at the end only."""
     async with PassbookClient(servers.kafka_bootstrap, topics) as client:
         stage = Stage(
             FakeBank(partitions=topics.partitions), client, servers.kafka_bootstrap, topics
