@@ -3,6 +3,7 @@
 The codes are those of `passbook.catalogue`; `type` is `urn:passbook:problem:<code>`.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +24,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 _RETRY_AFTER: Final = {"Retry-After": "1"}
 _METHODS: Final = {"GET": {"GET", "HEAD"}, "POST": {"POST"}}
 _UNKNOWN_RULE: Final = Meaning("The command was rejected", 422, CATALOGUE["account_closed"].exit)
+_SAY_EVERY_S: Final = 1.0
 _BY_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 _SAID_TO_NOBODY: Final = {
     INTERNAL: "It was written down; please report when it happened.",
@@ -31,6 +33,26 @@ _SAID_TO_NOBODY: Final = {
 """What is told instead of the driver's words, which are for operators."""
 
 log = structlog.get_logger()
+
+
+class _Away:
+    """Says once a second that servers are away: thousands of requests may find out each second."""
+
+    def __init__(self) -> None:
+        self._said_at = -_SAY_EVERY_S
+        self._more = 0
+
+    def say(self, error: str) -> None:
+        """Log it, unless that was done just now."""
+        now = time.monotonic()
+        if now - self._said_at < _SAY_EVERY_S:
+            self._more += 1
+            return
+        log.warning("http.unavailable", error=error, more=self._more)
+        self._said_at, self._more = now, 0
+
+
+_AWAY: Final = _Away()
 
 
 class Problem(Exception):
@@ -91,7 +113,7 @@ def problem_of(error: Exception) -> Problem:
     if code == INTERNAL:
         log.error("http.failed", exc_info=error)
     elif code == "unavailable":
-        log.warning("http.unavailable", error=str(error) or type(error).__name__)
+        _AWAY.say(str(error) or type(error).__name__)
     return Problem(code, _SAID_TO_NOBODY.get(code) or f"{error}")
 
 

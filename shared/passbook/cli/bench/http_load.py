@@ -114,14 +114,15 @@ class _Load:
         }
 
 
+async def generate(task: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of a task: `url`, `method`, `paths`, `connections`, `seconds`, and a `body`."""
+    return await _Load(task).run()
+
+
 def main() -> None:
     """Do what stdin says."""
     task = json.loads(sys.stdin.read())
-
-    async def run() -> dict[str, Any]:
-        return await _Load(task).run()
-
-    print(json.dumps(uvloop.run(run())))  # noqa: T201 - the answer of this process
+    print(json.dumps(uvloop.run(generate(task))))  # noqa: T201 - the answer of this process
 
 
 if __name__ == "__main__":
