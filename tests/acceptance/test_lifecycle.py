@@ -202,7 +202,8 @@ async def test_an_interrupted_start_leaves_nothing(fresh: Installation) -> None:
     process = await fresh.passbook.start("up")
     assert process.stderr is not None
     async with asyncio.timeout(60):
-        assert b"PostgreSQL" in await process.stderr.readline()
+        line = await process.stderr.readline()
+        assert b" on port " in line, line  # whichever of the two servers is the first
     process.send_signal(signal.SIGINT)
 
     assert await ended(process) == 0
