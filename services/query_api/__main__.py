@@ -25,7 +25,7 @@ from passbook.service import (
 )
 from services.query_api.app import create_app
 from services.query_api.authentication import authenticator
-from services.query_api.backend import READ_TIMEOUT_S, Backend, looked_up, watch
+from services.query_api.backend import READ_TIMEOUT_S, Backend, check_views, looked_up, watch
 from services.query_api.loopback import is_loopback
 from services.query_api.overview import Overview
 from services.query_api.server import HttpServer
@@ -65,6 +65,7 @@ async def backend(settings: Settings) -> AsyncIterator[Backend]:
         looked_up(events, rows) as (accounts, times),
         connected(settings) as bank,
     ):
+        await check_views(rows)
         store = PostgresEventStore(events, Archive(settings.archive), timeout_s=READ_TIMEOUT_S)
         overview = Overview(events, rows)
         yield Backend(

@@ -17,7 +17,9 @@ from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.past import recording_times
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
+from passbook.eventstore.translation import translate
 from passbook.service import Health, alongside
+from services.audit_projector.queries import audit_trail
 from services.balance_projector.queries import AccountRow, account_rows
 from services.query_api.authentication import Authenticator
 from services.query_api.known_owners import KnownOwners
@@ -30,6 +32,7 @@ READ_TIMEOUT_S: Final = 5.0
 _WATCH_S: Final = 2.0
 _MOST_TIMES: Final = 50_000
 """Some 15 MB."""
+_NO_ACCOUNT: Final = UUID(int=0)
 _PROBE: Final = "SELECT 1"
 
 
@@ -106,6 +109,21 @@ async def looked_up(
     times = Lookups(ask_times)
     async with alongside(accounts.run(), times.run()):
         yield accounts, RecordingTimes(times)
+
+
+async def check_views(rows: asyncpg.Pool) -> None:
+    """Return if the read models are as this code reads them.
+
+    Raises:
+        StoreMismatch: they are not there, or the login may not read them.
+        StoreUnavailable: the database does not answer.
+    """
+    try:
+        async with lent(rows, READ_TIMEOUT_S) as connection:
+            await account_rows(connection, [_NO_ACCOUNT])
+            await audit_trail(connection, _NO_ACCOUNT, limit=1)
+    except FAILURES as error:
+        translate(error)
 
 
 async def served_by(connection: HTTPConnection) -> Backend:

@@ -6,13 +6,16 @@ from typing import Final
 
 from passbook.embedded.ports import free_port
 from tests.support.processes import ServiceProcess
-from tests.support.world import SERVICES, World
+from tests.support.world import SERVICES as WORKERS
+from tests.support.world import World
 
+SERVICES: Final = (*WORKERS, "query-api")
 _SIGN_OF_WORK: Final = {
     "command-service": "passbook_append_seconds_count",
     "outbox-relay": "passbook_relay_leading",
     "balance-projector": "passbook_projection_lag_events",
     "audit-projector": "passbook_projection_lag_events",
+    "query-api": "passbook_http_in_progress",
 }
 
 

@@ -84,6 +84,7 @@ class World:
                 "PASSBOOK_TOPIC_PREFIX": self.topics.prefix,
                 "PASSBOOK_TOPIC_PARTITIONS": str(self.topics.partitions),
                 "PASSBOOK_KAFKA_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+                "PASSBOOK_HTTP_PORT": "0",  # a free one
                 **environment,
             },
             self.folder / f"{next(self._numbers):02}-{name}.log",

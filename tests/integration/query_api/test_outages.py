@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from passbook.config import Settings
+from passbook.eventstore.errors import StoreMismatch
 from services.query_api import backend
+from tests.support.databases import Connect
 from tests.support.http import Served, serving
 from tests.support.ledger import Ledger
 from tests.support.proxy import proxied
@@ -76,3 +78,14 @@ async def test_a_database_that_does_not_answer_costs_a_bounded_time(
 def _reason(served: Served) -> str:
     assert served.part is not None
     return served.part.health.reason
+
+
+async def test_read_models_that_are_not_as_they_are_read_are_refused(
+    ledger: Ledger, connect: Connect
+) -> None:
+    """Seen to fail: without `check_views` it was ready, and every balance an internal error."""
+    owner = await connect()
+    await owner.execute("ALTER TABLE balances.accounts DROP COLUMN owner")
+    with pytest.raises(StoreMismatch, match="migrate"):
+        async with serving(ledger.settings("passbook_query_api")):
+            pass
