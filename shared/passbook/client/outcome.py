@@ -26,7 +26,7 @@ class Outcome:
     """
 
     command_id: UUID
-    account_id: UUID | None
+    account_id: UUID
     outcome: Literal["accepted", "rejected"]
     version: int
     events: tuple[UUID, ...]
@@ -42,13 +42,14 @@ class Outcome:
         """Return what a published outcome says; fields that are new to this code are passed over.
 
         Raises:
-            ValueError, KeyError, TypeError: it is no outcome.
+            ValueError, KeyError, TypeError: it is no outcome, or that of a message which did not say
+                which account it is about.
         """
         fields = orjson.loads(value)
-        account, error = fields["account_id"], fields["error"]
+        error = fields["error"]
         return cls(
             UUID(fields["command_id"]),
-            None if account is None else UUID(account),
+            UUID(fields["account_id"]),
             "accepted" if error is None else "rejected",
             int(fields["version"]),
             tuple(UUID(event_id) for event_id in fields["events"]),

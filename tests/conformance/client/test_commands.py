@@ -23,7 +23,6 @@ from passbook.client import (
 async def test_the_life_of_an_account(bank: Bank) -> None:
     opened = await bank.open_account("Ada", "500.00")
     account_id = opened.account_id
-    assert account_id is not None
     outcomes = [
         opened,
         await bank.deposit(account_id, 20, "salary"),
@@ -78,7 +77,6 @@ async def _refused(asking: Any) -> CommandRejected:
 async def test_a_repeated_command_has_its_first_outcome_also_a_refusal(bank: Bank) -> None:
     opened = await bank.open_account("Ada", 100)
     account_id = opened.account_id
-    assert account_id is not None
     assert await bank.open_account("Ada", "100.00", command_id=opened.command_id) == opened
     command_id = uuid4()
     first = await bank.execute(WithdrawMoney(account_id, Decimal(200)), command_id=command_id)

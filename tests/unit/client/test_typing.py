@@ -48,7 +48,8 @@ async def main() -> None:
     async with PassbookClient(bootstrap_servers="localhost:9092") as bank:
         await pay(bank, UUID(int=1))
     async with FakeBank() as fake:
-        await pay(fake, UUID(int=1))
+        opened = await fake.open_account("Ada", 100)
+        await pay(fake, opened.account_id)
         await follow(fake)
 """
 _WRONG = """
