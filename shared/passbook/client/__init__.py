@@ -7,7 +7,9 @@
         except CommandRejected as refused:
             print(refused.code)                            # insufficient_funds
         async for received in bank.subscribe(group="mailings", types={AccountOpened}):
-            await send_welcome(received.event.owner_name)
+            match received.event:
+                case AccountOpened(owner_name=name):
+                    await send_welcome(name)
             await received.ack()
 
 Commands
