@@ -20,12 +20,13 @@ Commands
 
 Subscriptions
     At least once: what was not acknowledged comes again, after a restart or to another member of
-    the group, and nothing else does. In order: an event of an account is handed out when the one
-    before it is acknowledged, however many tasks iterate; a single reader gets each slot in its
-    order. Complete: repeated events are passed over, and a missing number of a slot raises
-    `EventsMissing`, also across restarts. Never more than `max_in_flight` are out; nothing more is
-    read then. Kafka forgets a group that nobody has belonged to for seven days
-    (`offsets.retention.minutes`): keep `slot_seq` or `version` with what you write.
+    the group, and nothing else does, but for the last half second before a crash. In order: an
+    event of an account is handed out when the one before it is acknowledged, however many tasks
+    iterate; a single reader gets each slot in its order. Complete: repeated events are passed over,
+    and a missing number of a slot raises `EventsMissing`, also across restarts. Never more than
+    `max_in_flight` are out, and reading stops with them. Kafka forgets a group that nobody has
+    belonged to for seven days (`offsets.retention.minutes`), and it begins anew: keep `slot_seq` or
+    `version` with what you write.
 
 For tests
     `passbook.client.testing.FakeBank` is a bank in memory; take a `Bank` and you can be given either.
