@@ -13,6 +13,7 @@ from passbook.config import MissingSetting, Settings
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.postgres import PostgresEventStore
+from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
 from passbook.messaging.consumer import ConsumerLost
 from passbook.projection.protocol import doorbell_channel
 from passbook.service import (
@@ -67,10 +68,10 @@ async def backend(settings: Settings) -> AsyncIterator[Backend]:
     ):
         await check_views(rows)
         store = PostgresEventStore(events, Archive(settings.archive), timeout_s=READ_TIMEOUT_S)
+        snapshots = PostgresSnapshotStore(events, timeout_s=READ_TIMEOUT_S)
+        bells = (balance_bell, events_bell)
         overview = Overview(events, rows)
-        yield Backend(
-            *(store, events, rows, bank, balance_bell, events_bell, accounts, times, overview)
-        )
+        yield Backend(store, snapshots, events, rows, bank, *bells, accounts, times, overview)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from passbook.eventstore.errors import AccountNotFound
-from passbook.eventstore.past import account_at, account_at_version, accounts_at, recording_times
+from passbook.eventstore.past import account_at, accounts_at, recording_times
 from passbook.projection.waiting import NotThatFar, at_version
 from services.balance_projector.documents import AccountState, folded_state
 from services.balance_projector.queries import AccountRow, account_page, last_seen, page_cursor
@@ -15,6 +15,7 @@ from services.query_api.backend import Backend, served_by
 from services.query_api.callers import Caller, reader
 from services.query_api.described import ACCOUNT, ACCOUNTS, tagged
 from services.query_api.documents import json_response
+from services.query_api.folding import folded
 from services.query_api.ownership import must_own, must_own_row
 from services.query_api.parameters import (
     USUAL_WAIT_S,
@@ -145,15 +146,15 @@ async def _from_the_events(
     backend: Backend, account_id: UUID, at: str | None, version: int | None
 ) -> AccountState:
     if at is None:
-        state = await account_at_version(backend.store, account_id, version)
-        if state is None:
+        now = await folded(backend, account_id, version)
+        if now is None:
             message = f"Account {account_id} has not had version {version}"
             raise Problem("version_not_found", message)
-    else:
-        state = await account_at(backend.store, account_id, moment_of(at))
-        if state is None:
-            raise Problem("account_not_found", f"Account {account_id} was not open then")
-    return folded_state(state)
+        return now
+    then = await account_at(backend.store, account_id, moment_of(at))
+    if then is None:
+        raise Problem("account_not_found", f"Account {account_id} was not open then")
+    return folded_state(then)
 
 
 async def _page_of_the_past(

@@ -17,6 +17,7 @@ from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.past import recording_times
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
+from passbook.eventstore.snapshots import SnapshotStore
 from passbook.eventstore.translation import translate
 from passbook.service import Health, alongside
 from services.audit_projector.queries import audit_trail
@@ -46,6 +47,7 @@ class Backend:
     """
 
     store: PostgresEventStore
+    snapshots: SnapshotStore
     events: asyncpg.Pool
     rows: asyncpg.Pool
     bank: PassbookClient

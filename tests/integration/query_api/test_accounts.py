@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -12,12 +13,16 @@ import pytest
 
 from passbook.contracts.event_documents import event_document
 from passbook.domain.account import BankAccount
+from passbook.eventstore.past import account_at_version
 from passbook.eventstore.postgres import PostgresEventStore
-from passbook.eventstore.repository import AccountRepository
+from passbook.eventstore.repository import AccountRepository, SnapshottingAccountRepository
+from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
+from passbook.eventstore.store import RecordedEvent
 from passbook.messaging.cloudevents import format_time
 from passbook.projection.lag import projection_lags
 from services.audit_projector.projection import AuditProjection
 from services.audit_projector.queries import audit_trail
+from services.balance_projector.documents import folded_state
 from services.balance_projector.projection import BalanceProjection
 from tests.support.accounts import busy, opened
 from tests.support.databases import OpenPool
@@ -115,6 +120,44 @@ async def test_the_events_know_more_than_the_view_and_the_past(
     assert _code(await get(f"{path}?version=9")) == (404, "version_not_found")
     assert _code(await get(f"{path}?at=2999-01-01T00:00:00Z")) == (400, "moment_not_past")
     assert _code(await get(f"/v1/accounts/{uuid4()}?version=1")) == (404, "account_not_found")
+
+
+async def test_a_long_history_is_folded_from_a_snapshot(
+    served: Served, owner: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail: without the snapshot, all 231 events were read for the balance of now."""
+    store = PostgresEventStore(owner)
+    long = SnapshottingAccountRepository(store, PostgresSnapshotStore(owner))
+    account = opened()
+    for movements in (99, 100, 31):
+        for _ in range(movements):
+            account.deposit(Decimal("1.00"), "")
+        await long.save(account)
+    read_after = []
+    history = PostgresEventStore.history
+
+    async def noting(
+        self: PostgresEventStore, stream_id: UUID, after: int = 0, limit: int | None = None
+    ) -> list[RecordedEvent]:
+        read_after.append(after)
+        return await history(self, stream_id, after, limit)
+
+    monkeypatch.setattr(PostgresEventStore, "history", noting)
+    for query, version in (
+        ("consistency=strong", 231),
+        ("version=231", 231),
+        ("version=200", 200),
+        ("version=150", 150),
+        ("version=100", 100),
+        ("version=7", 7),
+    ):
+        shown = (await served.client.get(f"/v1/accounts/{account.id}?{query}")).json()
+        wanted = await account_at_version(store, account.id, version)
+        assert wanted is not None
+        assert shown == folded_state(wanted).to_dict(), query
+    assert read_after[0] == 200
+    never = await served.client.get(f"/v1/accounts/{account.id}?version=232")
+    assert _code(never) == (404, "version_not_found")
 
 
 async def test_a_question_that_contradicts_itself_is_refused(
