@@ -74,7 +74,7 @@ async def test_what_on_gap_raises_stops_the_iteration(stage: Stage) -> None:
 
 
 async def test_a_gap_shows_also_across_a_restart(stage: Stage) -> None:
-    """Fails (nothing is missing) when the positions are not stored with the offset."""
+    """Fails (number 1 is expected) when the positions are not stored with the offset."""
     other = accounts_in_slot(SLOT, 1)[0]
     await stage.opened(ACCOUNT, other)
     async with stage.bank.subscribe(group="readers") as events:
@@ -82,7 +82,7 @@ async def test_a_gap_shows_also_across_a_restart(stage: Stage) -> None:
     stage.origin.lose_next_event()
     await stage.deposits(other, 2)
     async with stage.bank.subscribe(group="readers") as events:
-        with pytest.raises(EventsMissing):
+        with pytest.raises(EventsMissing, match="expected number 3, found 4"):
             await take(events, 9)
 
 
