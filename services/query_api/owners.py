@@ -9,9 +9,8 @@ from passbook.domain.events import AccountOpened
 from passbook.eventstore.pool import FAILURES
 from passbook.eventstore.store import RecordedEvent
 from passbook.eventstore.translation import translate
-from services.balance_projector.queries import account_owners
 from services.query_api.backend import Backend
-from services.query_api.ownership import NOBODY, owner_of
+from services.query_api.ownership import NOBODY, owner_of, owners_in_the_view
 
 
 async def owners_of(backend: Backend, events: Iterable[RecordedEvent]) -> dict[UUID, str]:
@@ -31,7 +30,7 @@ async def owners_of(backend: Backend, events: Iterable[RecordedEvent]) -> dict[U
     missing = [account_id for account_id, owner in found.items() if owner is None]
     if missing:
         try:
-            rows = await account_owners(backend.rows, missing)
+            rows = await owners_in_the_view(backend, missing)
             for account_id in missing:
                 if account_id in rows:
                     backend.owners.put(account_id, rows[account_id])

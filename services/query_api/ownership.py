@@ -1,5 +1,6 @@
 """Whose an account is: the actor of its first event, for ever."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -7,8 +8,9 @@ import orjson
 
 from passbook.domain.commands import Command, OpenAccount
 from passbook.eventstore.errors import AccountNotFound
+from passbook.eventstore.pool import lent
 from services.balance_projector.queries import AccountRow, account_owners
-from services.query_api.backend import Backend
+from services.query_api.backend import READ_TIMEOUT_S, Backend
 from services.query_api.callers import Caller
 
 NOBODY: Final = ""
@@ -26,7 +28,7 @@ async def owner_of(backend: Backend, account_id: UUID) -> str | None:
     known = backend.owners.get(account_id)
     if known is not None:
         return known
-    found = (await account_owners(backend.rows, [account_id])).get(account_id)
+    found = (await owners_in_the_view(backend, [account_id])).get(account_id)
     if found is None:
         first = await backend.store.history(account_id, limit=1)
         if not first:
@@ -34,6 +36,16 @@ async def owner_of(backend: Backend, account_id: UUID) -> str | None:
         found = orjson.loads(first[0].metadata).get("actor", NOBODY)
     backend.owners.put(account_id, found)
     return found
+
+
+async def owners_in_the_view(backend: Backend, account_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return whose accounts these are, of those that the view has with their owners.
+
+    Raises:
+        What the driver does, within `READ_TIMEOUT_S`.
+    """
+    async with lent(backend.rows, READ_TIMEOUT_S) as connection:
+        return await account_owners(connection, account_ids)
 
 
 def owns(caller: Caller, owner: str | None) -> bool:

@@ -93,6 +93,8 @@ async def test_two_headers_and_other_schemes_are_answered_401(
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="passbook"'
     in_the_address = await served.client.get(f"{PATH}?access_token={token}")
     assert in_the_address.status_code in (400, 401)
+    head = await served.client.head(PATH)
+    assert (head.status_code, head.content) == (401, b"")
     lower = await served.client.get(PATH, headers={"authorization": f"bearer {token}"})
     assert lower.status_code == 200
 
