@@ -8,10 +8,17 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.past import account_at, accounts_at, recording_times
+from passbook.eventstore.pool import lent
 from passbook.projection.waiting import NotThatFar, at_version
 from services.balance_projector.documents import AccountState, folded_state
-from services.balance_projector.queries import AccountRow, account_page, last_seen, page_cursor
-from services.query_api.backend import Backend, served_by
+from services.balance_projector.queries import (
+    AccountRow,
+    Page,
+    account_page,
+    last_seen,
+    page_cursor,
+)
+from services.query_api.backend import READ_TIMEOUT_S, Backend, served_by
 from services.query_api.callers import Caller, reader
 from services.query_api.described import ACCOUNT, ACCOUNTS, tagged
 from services.query_api.documents import json_response
@@ -54,10 +61,10 @@ async def list_accounts(
     """
     if at is None:
         owner = None if caller.sees_all else caller.subject
-        page = await account_page(backend.rows, limit, cursor, owner=owner)
-        times = await recording_times(
-            backend.events, {row.account_id: row.version for row in page.accounts}
-        )
+        page = await _page_of_the_view(backend, limit, cursor, owner)
+        versions = {row.account_id: row.version for row in page.accounts}
+        async with lent(backend.events, READ_TIMEOUT_S) as connection:
+            times = await recording_times(connection, versions)
         states = [AccountState(row, times.get(row.account_id)) for row in page.accounts]
         return _page(states, page.next_cursor)
     moment, limit = moment_of(at), min(limit, MOST_OF_THE_PAST)
@@ -167,11 +174,18 @@ async def _page_of_the_past(
     return _page(states, page_cursor(states[-1].account.account_id) if more else None)
 
 
+async def _page_of_the_view(
+    backend: Backend, limit: int, cursor: str | None, owner: str | None
+) -> Page:
+    async with lent(backend.rows, READ_TIMEOUT_S) as connection:
+        return await account_page(connection, limit, cursor, owner=owner)
+
+
 async def _own_page_of_the_past(
     backend: Backend, caller: Caller, moment: datetime, limit: int, cursor: str | None
 ) -> Response:
     """Go through the own accounts of now: whose an account is never changes."""
-    page = await account_page(backend.rows, limit, cursor, owner=caller.subject)
+    page = await _page_of_the_view(backend, limit, cursor, caller.subject)
     found = [await account_at(backend.store, row.account_id, moment) for row in page.accounts]
     return _page([folded_state(state) for state in found if state], page.next_cursor)
 

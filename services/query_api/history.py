@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Response
 
 from passbook.contracts.event_documents import event_document
 from passbook.eventstore.errors import AccountNotFound
+from passbook.eventstore.pool import lent
 from services.audit_projector.queries import audit_trail
-from services.query_api.backend import Backend, served_by
+from services.query_api.backend import READ_TIMEOUT_S, Backend, served_by
 from services.query_api.callers import Caller, reader
 from services.query_api.described import AUDIT, EVENTS, tagged
 from services.query_api.documents import json_response
@@ -47,7 +48,8 @@ async def list_audit_entries(
 ) -> Response:
     """List what the audit log has about an account, oldest first. It may be a moment behind."""
     await must_own(backend, caller, account_id)
-    found = await audit_trail(backend.rows, account_id, after_version, limit + 1)
+    async with lent(backend.rows, READ_TIMEOUT_S) as connection:
+        found = await audit_trail(connection, account_id, after_version, limit + 1)
     if not found and not await backend.store.history(account_id, 0, 1):
         raise AccountNotFound(account_id)
     entries = [entry.to_dict() for entry in found[:limit]]

@@ -4,8 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from passbook.eventstore.pool import lent
 from passbook.projection.lag import projection_lags
-from services.query_api.backend import Backend, served_by
+from services.query_api.backend import READ_TIMEOUT_S, Backend, served_by
 from services.query_api.callers import Caller, admin
 from services.query_api.described import OVERVIEW, PROJECTIONS, tagged
 from services.query_api.documents import json_response
@@ -20,7 +21,11 @@ async def list_projections(
     backend: Annotated[Backend, Depends(served_by)],
 ) -> Response:
     """List the read models, and how far they are."""
-    lags = await projection_lags(backend.rows, backend.events)
+    async with (
+        lent(backend.rows, READ_TIMEOUT_S) as read_model,
+        lent(backend.events, READ_TIMEOUT_S) as event_store,
+    ):
+        lags = await projection_lags(read_model, event_store)
     return json_response([lag.to_dict() for lag in lags])
 
 
