@@ -116,6 +116,7 @@ async def test_an_old_shape_is_read_as_todays() -> None:
     "section",
     [
         "The past, and reads that must not be behind",
+        "Contracts",
         "Rebuilds",
         "The archive",
         "Evidence",
