@@ -39,6 +39,8 @@ class Reading:
         set. `from_first` says where a group begins that is new.
         """
         self.reconnects = 0
+        self.begun = asyncio.Event()
+        """Set when this member first knows what it works on, and where that begins."""
         self._open: Callable[[], Source] = partial(open_source, nudged.set, self._revoked)
         self._source: Source
         self._intake = intake
@@ -123,6 +125,7 @@ class Reading:
         self._source.seek({p.number: p.book.next_offset for p in self._partitions.values()})
         self._share = share
         self._retry_s = _FIRST_RETRY_S
+        self.begun.set()
         return True
 
     async def _beginning(self, partitions: Collection[int]) -> dict[int, Note]:

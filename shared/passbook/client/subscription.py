@@ -61,6 +61,7 @@ class Subscription:
             room=nudged.set,
         )
         self._reading = Reading(open_source, self._intake, nudged, from_first=from_ == "beginning")
+        self._from_now = from_ == "now"
         self._running: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
@@ -144,12 +145,18 @@ class Subscription:
             await self._reading.stop()
 
     async def __aenter__(self) -> Self:
-        """Connect.
+        """Connect. With `from_="now"` this is the moment: what is recorded in the block is told.
 
         Raises:
             BankUnreachable, TopicMismatch: as when it is asked for an event.
         """
         await self._start()
+        if self._from_now and self._running is not None:
+            begun = asyncio.create_task(self._reading.begun.wait())
+            try:
+                await asyncio.wait({begun, self._running}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                begun.cancel()
         return self
 
     async def __aexit__(
