@@ -20,6 +20,7 @@ from passbook.domain.commands import (
     OpenAccount,
     WithdrawMoney,
 )
+from passbook.domain.errors import AccountAlreadyExists
 from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.store import CommandOutcome
 from passbook.messaging.outcomes import document
@@ -35,7 +36,7 @@ from services.query_api.bodies import (
 from services.query_api.callers import Caller, commander, reader_or_commander
 from services.query_api.described import COMMAND, FOUND_OUTCOME, OPENING, tagged
 from services.query_api.documents import json_response
-from services.query_api.ownership import must_own, owner_of
+from services.query_api.ownership import must_own, owner_of, owns
 from services.query_api.parameters import (
     USUAL_WAIT_S,
     AccountId,
@@ -213,7 +214,24 @@ async def _carry_out(asked: Asked, command: Command) -> Response:
         return _under_way(command_id, command)
     except TimeoutError:
         return _under_way(command_id, command)
+    if isinstance(command, OpenAccount):
+        await _not_anothers(command.account_id, asked)
     return _answered(outcome, command, asked)
+
+
+async def _not_anothers(account_id: UUID, asked: Asked) -> None:
+    """Return unless the account that was to be opened is somebody else's: then its version, or the
+    outcome of an opening that was asked for with the same id and content, is not the caller's to know.
+
+    Raises:
+        Problem: `account_already_exists`.
+    """
+    if asked.caller.sees_all:
+        return
+    owner = await owner_of(asked.backend, account_id)
+    if owner is not None and not owns(asked.caller, owner):
+        error = AccountAlreadyExists(account_id)
+        raise Problem(error.code, str(error), {"Idempotency-Key": str(asked.command_id)})
 
 
 def _perhaps(command_id: UUID) -> Problem:

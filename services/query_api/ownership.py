@@ -6,7 +6,6 @@ from uuid import UUID
 
 import orjson
 
-from passbook.domain.commands import Command, OpenAccount
 from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.pool import lent
 from services.balance_projector.queries import AccountRow, account_owners
@@ -73,15 +72,3 @@ async def must_own_row(backend: Backend, caller: Caller, row: AccountRow | None)
         return row is not None
     owner = row.owner if row.owner is not None else await owner_of(backend, row.account_id)
     return owns(caller, owner)
-
-
-async def may_command(backend: Backend, caller: Caller, command: Command) -> None:
-    """Return if the caller may have a command published: an opening, which makes the account the
-    caller's by its `ce_actor` (`caller.subject`), or one for an account as `must_own` allows it.
-
-    Raises:
-        AccountNotFound: publish nothing.
-        What `owner_of` does.
-    """
-    if not isinstance(command, OpenAccount):
-        await must_own(backend, caller, command.account_id)

@@ -246,6 +246,28 @@ async def test_an_account_can_be_followed_by_its_owner(
     assert answer.status_code == (200 if mine else 404)
 
 
+async def test_opening_an_account_that_is_anothers_tells_nothing_of_it(bank: Guarded) -> None:
+    """Neither its version nor, to whoever knows the id and content of its opening, the outcome.
+
+    Seen to fail: without `_not_anothers`.
+    """
+    body = {"owner_name": "Zoë", "initial_deposit": "100.00"}
+    command_id = str(uuid4())
+    opened = await bank.ask("ada", "POST", "/v1/accounts", body, **{"Idempotency-Key": command_id})
+    account_id = opened.json()["account_id"]
+
+    again = await bank.ask("ada", "POST", "/v1/accounts", body, **{"Idempotency-Key": command_id})
+    same = await bank.ask("bob", "POST", "/v1/accounts", body, **{"Idempotency-Key": command_id})
+    named = await bank.ask("bob", "POST", "/v1/accounts", body | {"account_id": account_id})
+    own = await bank.ask("ada", "POST", "/v1/accounts", body | {"account_id": account_id})
+
+    assert (again.status_code, again.json()) == (201, opened.json())
+    for answer in (same, named):
+        assert (answer.status_code, answer.json()["code"]) == (409, "account_already_exists")
+        assert "version" not in answer.json()
+    assert own.json()["version"] == 1
+
+
 @pytest.mark.parametrize("caller", ["ada", "bob", "admin", "ada, commanding"])
 async def test_who_opens_an_account_owns_it_at_once(bank: Guarded, caller: str) -> None:
     """Before any view has it. Seen to fail: with the view asked alone, and without `actor`."""
