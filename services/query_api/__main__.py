@@ -25,11 +25,11 @@ from passbook.service import (
     run_service,
 )
 from services.query_api.app import create_app
-from services.query_api.authentication import authenticator
 from services.query_api.backend import READ_TIMEOUT_S, Backend, check_views, looked_up, watch
-from services.query_api.loopback import is_loopback
+from services.query_api.identity.authentication import authenticator
+from services.query_api.identity.loopback import is_loopback
+from services.query_api.listening.server import HttpServer
 from services.query_api.overview import Overview
-from services.query_api.server import HttpServer
 
 NAME = "query-api"
 

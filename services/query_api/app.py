@@ -6,14 +6,19 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from services.query_api.backend import Backend, served_by
-from services.query_api.described import completed
-from services.query_api.follower import Follower
-from services.query_api.limits import Limits
+from services.query_api.listening.limits import Limits
+from services.query_api.listening.stopping import Stopping
 from services.query_api.problems import Problem, answer
-from services.query_api.stopping import Stopping
-
-__all__ = ["Backend", "create_app", "openapi_document", "served_by"]
+from services.query_api.routes import (
+    accounts,
+    commands,
+    console,
+    events,
+    history,
+    operations,
+)
+from services.query_api.routes.described import completed
+from services.query_api.streaming.follower import Follower
 
 _MOST_REQUESTS: Final = 256
 
@@ -33,9 +38,6 @@ def create_app(most_requests: int = _MOST_REQUESTS) -> FastAPI:
     is none. `app.state.stopping` is an event that says when everything comes to its end,
     `app.state.authenticator` tells who is asking; None: anybody may do everything.
     """
-    # They depend on `served_by`, which is above.
-    from services.query_api import accounts, commands, console, events, history, operations
-
     app = Application(title="Passbook", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.backend = None
     app.state.authenticator = None

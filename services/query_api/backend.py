@@ -22,8 +22,8 @@ from passbook.eventstore.translation import translate
 from passbook.service import Health, alongside
 from services.audit_projector.queries import audit_trail
 from services.balance_projector.queries import AccountRow, account_rows
-from services.query_api.authentication import Authenticator
-from services.query_api.known_owners import KnownOwners
+from services.query_api.identity.authentication import Authenticator
+from services.query_api.identity.known_owners import KnownOwners
 from services.query_api.lookups import Lookups
 from services.query_api.overview import Overview
 from services.query_api.problems import Problem

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from passbook.config import Settings
 from services.query_api.__main__ import listening, session
 from services.query_api.app import create_app
-from services.query_api.server import HttpServer
+from services.query_api.listening.server import HttpServer
 from tests.support.ledger import Part
 
 HOST = "127.0.0.1"

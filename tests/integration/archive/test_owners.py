@@ -10,9 +10,9 @@ from passbook.domain.slots import slot_of
 from passbook.eventstore.errors import AccountNotFound, ArchiveUnreadable
 from passbook.eventstore.store import EventStore
 from services.query_api.backend import Backend
-from services.query_api.callers import ADMIN, READ, Caller
-from services.query_api.known_owners import KnownOwners
-from services.query_api.ownership import must_own, owner_of
+from services.query_api.identity.callers import ADMIN, READ, Caller
+from services.query_api.identity.known_owners import KnownOwners
+from services.query_api.identity.ownership import must_own, owner_of
 from tests.integration.archive.conftest import Books
 from tests.support.accounts import busy, rows
 

@@ -10,9 +10,9 @@ from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.store import EventStore
 from passbook.service import alongside
 from services.query_api.backend import Backend
-from services.query_api.event_frames import Selection
-from services.query_api.follower import Follower
-from services.query_api.stream import EventStream
+from services.query_api.streaming.event_frames import Selection
+from services.query_api.streaming.follower import Follower
+from services.query_api.streaming.stream import EventStream
 from tests.integration.archive.conftest import Books
 from tests.support.sse import Event, Parser, assert_gapless
 

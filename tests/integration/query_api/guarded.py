@@ -19,7 +19,7 @@ from passbook.domain.commands import OpenAccount
 from passbook.eventstore.postgres import PostgresEventStore
 from services.audit_projector.projection import AuditProjection
 from services.balance_projector.projection import BalanceProjection
-from services.query_api.callers import ADMIN, COMMAND, READ
+from services.query_api.identity.callers import ADMIN, COMMAND, READ
 from tests.support.http import Served, serving
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, private_key
 from tests.support.ledger import Ledger, running

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from passbook.eventstore.pool import open_pool
 from services.query_api.app import create_app
-from services.query_api.callers import ADMIN, COMMAND, READ
+from services.query_api.identity.callers import ADMIN, COMMAND, READ
 from tests.integration.query_api.guarded import CALLERS, MISSING, OWNERS, Guarded, guarded
 from tests.support.databases import Template, cloned
 from tests.support.ledger import Ledger

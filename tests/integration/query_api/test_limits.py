@@ -10,8 +10,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.query_api import connections, limits
-from services.query_api.connections import Connection
+from services.query_api.listening import connections, limits
+from services.query_api.listening.connections import Connection
 from tests.support.http import HOST, Served, serving
 from tests.support.ledger import Ledger
 from tests.support.until import until

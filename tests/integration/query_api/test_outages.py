@@ -10,7 +10,8 @@ import pytest
 
 from passbook.config import Settings
 from passbook.eventstore.errors import StoreMismatch
-from services.query_api import accounts, backend, history, operations
+from services.query_api import backend
+from services.query_api.routes import accounts, history, operations
 from tests.support.databases import Connect
 from tests.support.http import Served, serving
 from tests.support.ledger import Ledger

@@ -17,9 +17,9 @@ from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.store import NewEvent
 from passbook.service import alongside
-from services.query_api import follower, stream, subscriber
-from services.query_api.callers import READ, Caller
-from services.query_api.event_frames import Framing
+from services.query_api.identity.callers import READ, Caller
+from services.query_api.streaming import follower, stream, subscriber
+from services.query_api.streaming.event_frames import Framing
 from tests.support.accounts import busy, rows
 from tests.support.databases import Database, OpenPool
 from tests.support.http import HOST, Served, serving

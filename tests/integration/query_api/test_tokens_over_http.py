@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from passbook.config import MissingSetting
-from services.query_api.callers import ADMIN, READ
+from services.query_api.identity.callers import ADMIN, READ
 from tests.integration.query_api.guarded import with_tokens
 from tests.support.http import Served, serving
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, parts, private_key, segment

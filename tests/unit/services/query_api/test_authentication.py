@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from passbook.config import MissingSetting
-from services.query_api import authentication, tokens
-from services.query_api.authentication import Authenticator, authenticator
-from services.query_api.callers import (
+from services.query_api.identity import authentication, tokens
+from services.query_api.identity.authentication import Authenticator, authenticator
+from services.query_api.identity.callers import (
     ADMIN,
     COMMAND,
     READ,
@@ -22,7 +22,7 @@ from services.query_api.callers import (
     reader,
     reader_or_commander,
 )
-from services.query_api.keys import Keys
+from services.query_api.identity.keys import Keys
 from services.query_api.problems import Problem
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, private_key
 from tests.unit.services.query_api.test_keys import PAUSE_S, REFRESH_S, Place

@@ -22,13 +22,13 @@ from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.memory import InMemoryEventStore
 from passbook.eventstore.store import RecordedEvent
 from passbook.service import alongside
-from services.query_api import catching_up, follower
 from services.query_api.backend import Backend
-from services.query_api.connections import ABORT
-from services.query_api.event_frames import Selection
-from services.query_api.follower import Follower
-from services.query_api.resume_tokens import positions_of
-from services.query_api.stream import EventStream
+from services.query_api.listening.connections import ABORT
+from services.query_api.streaming import catching_up, follower
+from services.query_api.streaming.event_frames import Selection
+from services.query_api.streaming.follower import Follower
+from services.query_api.streaming.resume_tokens import positions_of
+from services.query_api.streaming.stream import EventStream
 from tests.support.accounts import account_ids, opened, rows
 from tests.support.sse import Event, Parser, assert_gapless, numbers
 from tests.support.until import until

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from services.query_api.fetching import LARGEST, CannotFetch, read_file, read_url
-from services.query_api.keys import KEPT_S, Keys, KeysUnavailable, keys_from
+from services.query_api.identity.fetching import LARGEST, CannotFetch, read_file, read_url
+from services.query_api.identity.keys import KEPT_S, Keys, KeysUnavailable, keys_from
 from tests.support.issuer import Issuer, private_key
 from tests.support.until import until
 

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from services.query_api.known_owners import KnownOwners
+from services.query_api.identity.known_owners import KnownOwners
 
 
 def test_the_accounts_that_were_asked_for_last_are_remembered() -> None:

@@ -3,7 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passbook.domain.slots import SLOT_COUNT
-from services.query_api.resume_tokens import BEGINNING, LONGEST, BadToken, positions_of, token_of
+from services.query_api.streaming.resume_tokens import (
+    BEGINNING,
+    LONGEST,
+    BadToken,
+    positions_of,
+    token_of,
+)
 
 positions = st.lists(
     st.one_of(st.just(0), st.integers(0, 2**63 - 1)), min_size=SLOT_COUNT, max_size=SLOT_COUNT

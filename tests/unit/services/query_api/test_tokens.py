@@ -15,8 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
-from services.query_api.keys import key_set
-from services.query_api.tokens import LEEWAY_S, LONGEST, TokenRefused, UnknownKey, read_token
+from services.query_api.identity.keys import key_set
+from services.query_api.identity.tokens import (
+    LEEWAY_S,
+    LONGEST,
+    TokenRefused,
+    UnknownKey,
+    read_token,
+)
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, jwk, parts, private_key, segment
 
 ALL: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")

@@ -20,10 +20,10 @@ from passbook.eventstore.store import RecordedEvent
 from passbook.service import alongside
 from passbook.telemetry import STREAM_CLIENTS
 from services.query_api.backend import Backend
-from services.query_api.event_frames import Frame, Framing, failure, in_order
-from services.query_api.owners import owners_of
 from services.query_api.problems import Problem
-from services.query_api.subscriber import Subscriber
+from services.query_api.streaming.event_frames import Frame, Framing, failure, in_order
+from services.query_api.streaming.owners import owners_of
+from services.query_api.streaming.subscriber import Subscriber
 
 MOST_CLIENTS: Final = 500
 RESTORED: Final = failure(

@@ -10,7 +10,7 @@ from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.pool import lent
 from services.balance_projector.queries import AccountRow, account_owners
 from services.query_api.backend import READ_TIMEOUT_S, Backend
-from services.query_api.callers import Caller
+from services.query_api.identity.callers import Caller
 
 NOBODY: Final = ""
 """The owner of an account that was opened without an actor. No caller has this name."""

@@ -10,7 +10,7 @@ from passbook.eventstore.pool import FAILURES
 from passbook.eventstore.store import RecordedEvent
 from passbook.eventstore.translation import translate
 from services.query_api.backend import Backend
-from services.query_api.ownership import NOBODY, owner_of, owners_in_the_view
+from services.query_api.identity.ownership import NOBODY, owner_of, owners_in_the_view
 
 
 async def owners_of(backend: Backend, events: Iterable[RecordedEvent]) -> dict[UUID, str]:

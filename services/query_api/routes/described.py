@@ -216,7 +216,9 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     """Return FastAPI's document with what it does not know: the shapes, how callers are told apart; and
     without the answers that it believes in: 422 to invalid parameters, and a stream as JSON.
     """
-    from services.query_api.shapes import schemas  # costs 100 ms, which not every start needs
+    from services.query_api.routes.shapes import (
+        schemas,  # costs 100 ms, which not every start needs
+    )
 
     for path in document["paths"].values():
         for operation in path.values():

@@ -11,7 +11,7 @@ from typing import Final, Self
 import uvicorn
 from fastapi import FastAPI
 
-from services.query_api.connections import ABORT, Connection
+from services.query_api.listening.connections import ABORT, Connection
 
 __all__ = ["ABORT", "HttpServer"]
 

@@ -9,14 +9,14 @@ from starlette.responses import Response
 from passbook.domain.events import EVENT_TYPES
 from passbook.domain.slots import SLOT_COUNT
 from services.query_api.backend import Backend, served_by
-from services.query_api.callers import Caller, reader
-from services.query_api.described import EVENT_STREAM, tagged
-from services.query_api.event_frames import Selection
-from services.query_api.ownership import must_own
-from services.query_api.parameters import plain_query
+from services.query_api.identity.callers import Caller, reader
+from services.query_api.identity.ownership import must_own
 from services.query_api.problems import Problem
-from services.query_api.resume_tokens import LONGEST, BadToken, positions_of
-from services.query_api.stream import EventStream
+from services.query_api.routes.described import EVENT_STREAM, tagged
+from services.query_api.routes.parameters import plain_query
+from services.query_api.streaming.event_frames import Selection
+from services.query_api.streaming.resume_tokens import LONGEST, BadToken, positions_of
+from services.query_api.streaming.stream import EventStream
 
 MOST_ACCOUNTS: Final = 100
 _TYPES: Final = frozenset(f"bank.{name}" for name in EVENT_TYPES)

@@ -10,13 +10,13 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from services.query_api.catching_up import CatchingUp
-from services.query_api.connections import ABORT
-from services.query_api.event_frames import HEARTBEAT, Selection, opening, progress
-from services.query_api.follower import Follower
-from services.query_api.limits import HEAD
+from services.query_api.listening.connections import ABORT
+from services.query_api.listening.limits import HEAD
 from services.query_api.problems import Problem
-from services.query_api.subscriber import Subscriber
+from services.query_api.streaming.catching_up import CatchingUp
+from services.query_api.streaming.event_frames import HEARTBEAT, Selection, opening, progress
+from services.query_api.streaming.follower import Follower
+from services.query_api.streaming.subscriber import Subscriber
 
 HEARTBEAT_S: Final = 15.0
 WRITE_TIMEOUT_S: Final = 20.0

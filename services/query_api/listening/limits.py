@@ -12,8 +12,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from passbook.telemetry import HTTP_IN_PROGRESS, HTTP_REFUSED, HTTP_REQUESTS, HTTP_SECONDS
-from services.query_api.connections import ABORT
-from services.query_api.loopback import refuse_strangers
+from services.query_api.identity.loopback import refuse_strangers
+from services.query_api.listening.connections import ABORT
 from services.query_api.problems import Problem, problem_of
 
 MOST_BODY_BYTES: Final = 64 * 1024

@@ -19,12 +19,13 @@ from services.balance_projector.queries import (
     page_cursor,
 )
 from services.query_api.backend import READ_TIMEOUT_S, Backend, served_by
-from services.query_api.callers import Caller, reader
-from services.query_api.described import ACCOUNT, ACCOUNTS, tagged
-from services.query_api.documents import json_response
 from services.query_api.folding import folded
-from services.query_api.ownership import must_own, must_own_row
-from services.query_api.parameters import (
+from services.query_api.identity.callers import Caller, reader
+from services.query_api.identity.ownership import must_own, must_own_row
+from services.query_api.problems import Problem
+from services.query_api.routes.described import ACCOUNT, ACCOUNTS, tagged
+from services.query_api.routes.documents import json_response
+from services.query_api.routes.parameters import (
     USUAL_WAIT_S,
     AccountId,
     At,
@@ -36,7 +37,6 @@ from services.query_api.parameters import (
     moment_of,
     plain_query,
 )
-from services.query_api.problems import Problem
 
 router = APIRouter(dependencies=[Depends(plain_query)])
 

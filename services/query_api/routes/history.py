@@ -9,11 +9,11 @@ from passbook.eventstore.errors import AccountNotFound
 from passbook.eventstore.pool import lent
 from services.audit_projector.queries import audit_trail
 from services.query_api.backend import READ_TIMEOUT_S, Backend, served_by
-from services.query_api.callers import Caller, reader
-from services.query_api.described import AUDIT, EVENTS, tagged
-from services.query_api.documents import json_response
-from services.query_api.ownership import must_own
-from services.query_api.parameters import AccountId, AfterVersion, Limit, plain_query
+from services.query_api.identity.callers import Caller, reader
+from services.query_api.identity.ownership import must_own
+from services.query_api.routes.described import AUDIT, EVENTS, tagged
+from services.query_api.routes.documents import json_response
+from services.query_api.routes.parameters import AccountId, AfterVersion, Limit, plain_query
 
 router = APIRouter(dependencies=[Depends(plain_query)])
 

@@ -7,10 +7,10 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from passbook.config import MissingSetting
-from services.query_api.callers import ADMIN, SCOPES, Caller
-from services.query_api.keys import Keys, KeySet, KeysUnavailable, keys_from
+from services.query_api.identity.callers import ADMIN, SCOPES, Caller
+from services.query_api.identity.keys import Keys, KeySet, KeysUnavailable, keys_from
+from services.query_api.identity.tokens import TokenRefused, UnknownKey, read_token
 from services.query_api.problems import Problem
-from services.query_api.tokens import TokenRefused, UnknownKey, read_token
 
 MOST_REMEMBERED: Final = 10_000
 """Tokens; some 5 MB."""

@@ -26,18 +26,19 @@ from passbook.eventstore.store import CommandOutcome
 from passbook.messaging.outcomes import document
 from passbook.messaging.producer import PublishFailed
 from services.query_api.backend import Backend, served_by
-from services.query_api.bodies import (
+from services.query_api.identity.callers import Caller, commander, reader_or_commander
+from services.query_api.identity.ownership import must_own, owner_of, owns
+from services.query_api.problems import Problem
+from services.query_api.routes.bodies import (
     Body,
     CloseAccountBody,
     FreezeAccountBody,
     MoveMoneyBody,
     OpenAccountBody,
 )
-from services.query_api.callers import Caller, commander, reader_or_commander
-from services.query_api.described import COMMAND, FOUND_OUTCOME, OPENING, tagged
-from services.query_api.documents import json_response
-from services.query_api.ownership import must_own, owner_of, owns
-from services.query_api.parameters import (
+from services.query_api.routes.described import COMMAND, FOUND_OUTCOME, OPENING, tagged
+from services.query_api.routes.documents import json_response
+from services.query_api.routes.parameters import (
     USUAL_WAIT_S,
     AccountId,
     CommandId,
@@ -48,7 +49,6 @@ from services.query_api.parameters import (
     plain_query,
     uuid_header,
 )
-from services.query_api.problems import Problem
 
 router = APIRouter(dependencies=[Depends(plain_query)])
 

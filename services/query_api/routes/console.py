@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 router = APIRouter(include_in_schema=False)
 
-_PAGE: Final = (files("services.query_api") / "console.html").read_bytes()
+_PAGE: Final = (files("services.query_api.routes") / "console.html").read_bytes()
 
 
 def _only(tag: bytes) -> str:

@@ -11,7 +11,7 @@ import orjson
 
 from passbook.domain.errors import MalformedValue
 from passbook.domain.text import clean_text
-from services.query_api.keys import ALGORITHMS, KeySet
+from services.query_api.identity.keys import ALGORITHMS, KeySet
 
 LONGEST: Final = 8192
 """Characters of a token, at most."""

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, Self
 
 from passbook.eventstore.errors import EventStoreError, LogIncomplete
-from services.query_api.event_frames import (
+from services.query_api.problems import Problem
+from services.query_api.streaming.event_frames import (
     Framing,
     failure,
     in_order,
     progress,
 )
-from services.query_api.follower import RESTORED, Follower, dense
-from services.query_api.owners import owners_of
-from services.query_api.problems import Problem
-from services.query_api.subscriber import Subscriber
+from services.query_api.streaming.follower import RESTORED, Follower, dense
+from services.query_api.streaming.owners import owners_of
+from services.query_api.streaming.subscriber import Subscriber
 
 _AT_ONCE: Final = 256
 """Events of one read: a few milliseconds of work."""

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from passbook.telemetry import STREAM_DROPPED, STREAM_FRAMES
-from services.query_api.event_frames import Frame, Selection, failure
+from services.query_api.streaming.event_frames import Frame, Selection, failure
 
 QUEUE_BYTES: Final = 1 << 20
 """What may wait for one client. Beyond that it is not as fast as the log and has to come again."""

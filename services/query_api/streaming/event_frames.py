@@ -16,7 +16,7 @@ from passbook.domain.slots import SLOT_COUNT
 from passbook.eventstore.errors import LogIncomplete
 from passbook.eventstore.store import RecordedEvent
 from services.query_api.problems import Problem
-from services.query_api.resume_tokens import token_of
+from services.query_api.streaming.resume_tokens import token_of
 
 HEARTBEAT: Final = b":\n\n"
 """A comment: it keeps whoever stands between from closing a quiet connection."""

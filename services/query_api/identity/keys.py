@@ -12,7 +12,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
-from services.query_api.fetching import CannotFetch, read_file, read_url
+from services.query_api.identity.fetching import CannotFetch, read_file, read_url
 
 KEPT_S: Final = 600.0
 """How long keys are used that cannot be read again; after that, nobody can be told from anybody."""

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Response
 from passbook.eventstore.pool import lent
 from passbook.projection.lag import projection_lags
 from services.query_api.backend import READ_TIMEOUT_S, Backend, served_by
-from services.query_api.callers import Caller, admin
-from services.query_api.described import OVERVIEW, PROJECTIONS, tagged
-from services.query_api.documents import json_response
-from services.query_api.parameters import plain_query
+from services.query_api.identity.callers import Caller, admin
+from services.query_api.routes.described import OVERVIEW, PROJECTIONS, tagged
+from services.query_api.routes.documents import json_response
+from services.query_api.routes.parameters import plain_query
 
 router = APIRouter(dependencies=[Depends(plain_query)])
 

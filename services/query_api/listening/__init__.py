@@ -1,0 +1,1 @@
+"""The HTTP server and what a connection and a request may cost."""
