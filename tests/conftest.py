@@ -1,6 +1,10 @@
 """Fixtures for every test."""
 
 import signal
+from collections.abc import Iterator
+
+import pytest
+import structlog
 
 pytest_plugins = [
     "tests.support.servers",
@@ -14,3 +18,12 @@ pytest_plugins = [
 # and children inherit that: the programs under test would never see them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_come() -> Iterator[None]:
+    """Undo what a test's command line has set: it logs errors only, which the next test's capture
+    would find empty.
+    """
+    yield
+    structlog.reset_defaults()

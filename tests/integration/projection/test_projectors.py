@@ -139,9 +139,10 @@ async def test_a_read_model_of_another_event_store_is_refused(
 async def test_a_projection_of_another_version_is_refused(ledger: Ledger, connect: Connect) -> None:
     owner = await connect()
     await owner.execute("UPDATE projections.installed SET version = 7 WHERE projection = 'balance'")
-    failure = await Part(ledger.projector(BalanceProjection())).failure()
+    projection = BalanceProjection()
+    failure = await Part(ledger.projector(projection)).failure()
     assert isinstance(failure, StoreMismatch)
-    assert "projection balance 1 is not installed; migrate" in str(failure)
+    assert f"projection balance {projection.version} is not installed; migrate" in str(failure)
 
 
 async def test_offsets_are_committed_while_nothing_new_comes(
