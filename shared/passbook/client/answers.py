@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -16,9 +15,6 @@ from passbook.messaging.tail import Tail
 _POLL_S: Final = 60.0
 _FIRST_RETRY_S: Final = 0.2
 _LAST_RETRY_S: Final = 5.0
-_QUIET_S: Final = 5.0
-"""How long outcomes are still read when nobody waits for any. Everybody's are in the topic: to read
-them for nothing costs a busy machine more than the question where the topic ends, once it matters."""
 
 
 class _Waiting(NamedTuple):
@@ -33,10 +29,6 @@ class Answers:
         """Read from `tail`, which is started."""
         self._tail = tail
         self._waiting: dict[bytes, list[_Waiting]] = {}
-        self._wanted_at = time.monotonic()
-        self._resting = False
-        self._woken = asyncio.Event()
-        self._waking = asyncio.Lock()
 
     @contextmanager
     def expect(self, command_id: UUID, request_hash: bytes) -> Iterator[asyncio.Future[Outcome]]:
@@ -55,33 +47,12 @@ class Answers:
             others.remove(waiting)
             if not others:
                 del self._waiting[key]
-                self._wanted_at = time.monotonic()
             waiting.answer.cancel()
 
-    async def awake(self) -> None:
-        """Return when every outcome that is published from now on will be read. Call it after `expect`
-        and before the command is sent.
-        """
-        if not self._resting:
-            return
-        async with self._waking:
-            if self._resting:
-                # When the broker does not answer, it goes on where it was: later, and nothing missed.
-                with suppress(ConsumerLost):
-                    await self._tail.skip()
-                self._resting = False
-                self._woken.set()
-
     async def run(self) -> None:
-        """Read outcomes until cancelled; after a loss of the broker, go on where it was. Rests while
-        nobody has waited for a while.
-        """
+        """Read outcomes until cancelled; after a loss of the broker, go on where it was."""
         retry_s = _FIRST_RETRY_S
         while True:
-            if not self._waiting and time.monotonic() - self._wanted_at > _QUIET_S:
-                self._resting = True
-                self._woken.clear()
-                await self._woken.wait()
             try:
                 self.take(await self._tail.poll(_POLL_S))
                 retry_s = _FIRST_RETRY_S

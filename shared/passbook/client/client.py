@@ -129,7 +129,6 @@ class PassbookClient(Bank):
         with _outcome_unknown(command_id, f"no answer within {timeout:g} s"):
             async with asyncio.timeout(timeout), self._turns:
                 with self._answers.expect(command_id, message.request_hash) as answer:
-                    await self._answers.awake()
                     await self._outbox.post(self._partition(command), record)
                     return await answer
 

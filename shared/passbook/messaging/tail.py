@@ -36,18 +36,6 @@ class Tail:
         self._next = await self._reader.ends() | self._next
         self._reader.seek(self._next)
 
-    async def skip(self) -> None:
-        """Pass over everything that is published by now; as with `start`, all that comes later will be
-        read. Not while somebody polls.
-
-        Raises:
-            ConsumerLost: no broker answers; nothing is passed over.
-            TopicMismatch: the topic has another number of partitions.
-        """
-        assert self._reader is not None, "start it first"
-        self._next = await self._reader.ends()
-        self._reader.seek(self._next)
-
     async def poll(self, timeout_s: float) -> list[Record]:
         """Return the next records, each partition's in order; none after the timeout.
 

@@ -35,33 +35,6 @@ async def test_commands_are_carried_out_in_order_and_answered(client: PassbookCl
     assert [deposit.version for deposit in deposits] == list(range(2, 22))
 
 
-async def test_a_client_that_rested_misses_no_outcome_of_its_own(
-    client: PassbookClient, deciding: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It rests after every outcome here, and passes over what others get meanwhile.
-
-    Seen to fail: without `awake` in `execute`, and with `skip` after the command was sent.
-    """
-    monkeypatch.setattr("passbook.client.answers._QUIET_S", -1.0)
-    skipped = 0
-    skip = client._tail.skip
-
-    async def counted() -> None:
-        nonlocal skipped
-        skipped += 1
-        await skip()
-
-    monkeypatch.setattr(client._tail, "skip", counted)
-    account_id = uuid4()
-    async with PassbookClient(deciding.kafka, deciding.topics) as other:
-        await other.execute(OpenAccount(account_id, "Ada", Decimal("100.00")))
-        for number in range(10):
-            theirs = await other.execute(DepositMoney(account_id, DEPOSIT))
-            ours = await client.execute(DepositMoney(account_id, DEPOSIT), timeout=5)
-            assert (theirs.version, ours.version) == (2 * number + 2, 2 * number + 3)
-    assert skipped > 0
-
-
 async def test_rejection_carries_code_and_message(client: PassbookClient) -> None:
     account_id = uuid4()
     outcome = await client.execute(CloseAccount(account_id))

@@ -82,16 +82,6 @@ class FakeBank:
         """Fail the next read."""
         self._records.put_nowait(ConsumerLost("lost"))
 
-    @property
-    def unread(self) -> int:
-        """How many records of the topic of outcomes wait to be read."""
-        return self._records.qsize()
-
-    def pass_over(self) -> None:
-        """Take what nobody has read yet away."""
-        while not self._records.empty():
-            self._records.get_nowait()
-
     async def read(self) -> list[Record]:
         found = [await self._records.get()]
         while not self._records.empty():
@@ -132,9 +122,6 @@ class FakeTail(Tail):
 
     async def stop(self) -> None:
         """Nothing is open."""
-
-    async def skip(self) -> None:
-        self._bank.pass_over()
 
     async def poll(self, timeout_s: float) -> list[Record]:
         del timeout_s

@@ -56,22 +56,6 @@ async def test_rejection_is_an_outcome_and_no_exception(
     }
 
 
-async def test_outcomes_are_not_read_while_nobody_waits_for_any(
-    client: PassbookClient, bank: FakeBank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Seen to fail: without resting."""
-    monkeypatch.setattr("passbook.client.answers._QUIET_S", -1.0)
-    await client.execute(DEPOSIT)
-    bank.answer(uuid4(), ACCOUNT)  # the last one that it was waiting for anyway
-    await until(lambda: bank.unread == 0)
-    for _ in range(3):
-        bank.answer(uuid4(), ACCOUNT)
-        await asyncio.sleep(0)
-    assert bank.unread == 3
-    assert (await client.execute(DEPOSIT)).accepted
-    assert bank.unread == 0
-
-
 async def test_thousands_of_commands_share_requests_and_each_gets_its_outcome(
     client: PassbookClient, bank: FakeBank
 ) -> None:
