@@ -103,7 +103,7 @@ async def listening(settings: Settings, app: FastAPI, server: HttpServer) -> Asy
         settings.jwt_jwks, settings.jwt_issuer, settings.jwt_audience
     )
     if app.state.authenticator is None:
-        if not is_loopback(settings.http_host):
+        if not (is_loopback(settings.http_host) or settings.allow_http_without_tokens):
             message = (
                 f"PASSBOOK_JWT_JWKS is not set: without tokens everybody who reaches "
                 f"{settings.http_host} could do everything; set it, or listen on 127.0.0.1"

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     """The keys that sign the callers' tokens, as a JSON Web Key Set: a file, or an http(s) URL."""
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
+    allow_http_without_tokens: bool = False
+    """Let the query API listen on other hosts than loopback although nobody is told apart: everybody
+    who reaches it may do everything. For a container whose port is published on loopback."""
     inline_projections: Annotated[str, Field(pattern=r"^([a-z_]+(,[a-z_]+)*)?$")] = ""
     """Which read models appends keep in their own transaction, by name, with commas: `balance`.
     `passbook migrate` installs them; the command service appends with them."""

@@ -57,6 +57,7 @@ def _app(verb: str) -> App:
         (_OPERATE, "doctor", "doctor:doctor", "Check that everything is as services need it."),
         (_OPERATE, "migrate", "setup:migrate", "Bring the database's schema up to date."),
         (_OPERATE, "topics", "setup:topics", "Create and check the Kafka topics."),
+        (_OPERATE, "secrets", "secrets:app", "Make up passwords for a new installation."),
         (_OPERATE, "run", "run:run", "Run one service in the foreground."),
         (_OPERATE, "dlq", "dlq:app", "Dead letters: list, show, publish again."),
         (_OPERATE, "contracts", "contracts:app", "What others rely on, as files; what changed."),

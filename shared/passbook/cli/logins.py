@@ -1,5 +1,6 @@
 """Who logs in as what: every service with the login that has its verbs and no others."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -25,10 +26,14 @@ _STATEMENT: Final = "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::te
 
 async def set_passwords(admin_dsn: str, data_dir: DataDir) -> None:
     """Let every login in with the password that the data directory keeps for it."""
+    await give_passwords(admin_dsn, {role: data_dir.password(role) for role in ROLES})
+
+
+async def give_passwords(admin_dsn: str, passwords: Mapping[str, str]) -> None:
+    """Let these logins (name → password) in; the login of `admin_dsn` may alter roles."""
     connection = await asyncpg.connect(admin_dsn)
     try:
-        for role in ROLES:
-            password = data_dir.password(role)
+        for role, password in passwords.items():
             await connection.execute(await connection.fetchval(_STATEMENT, role, password))
     finally:
         await connection.close()

@@ -1,16 +1,21 @@
 """`passbook migrate` and `passbook topics apply`: what services find in place before they start."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import asyncpg
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.console import RenderableType
 from rich.text import Text
 
 from passbook.cli.connect import admin_dsn, connect, read_model_owner
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK, CommandFailed
+from passbook.cli.logins import give_passwords
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
+from passbook.cli.patience import patiently
+from passbook.cli.secrets import passwords_in
 from passbook.config import Settings
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.postgres import PostgresEventStore
@@ -30,17 +35,36 @@ topics = App(name="topics", help="Create and check the Kafka topics.")
 Check = Annotated[
     bool, Parameter(negative="", show_default=False, help="Change nothing; exit 1 if it is needed.")
 ]
+Wait = Annotated[
+    float,
+    Parameter(
+        validator=Number(gte=0, lte=3600),
+        help="Seconds to wait for servers that do not answer yet.",
+    ),
+]
 
 
-async def migrate(*, check: Check = False, options: Options = DEFAULTS) -> int:
+async def migrate(
+    *,
+    check: Check = False,
+    passwords: Annotated[
+        Path | None,
+        Parameter(help="Directory with a file a login: give each the password in its file."),
+    ] = None,
+    wait: Wait = 0,
+    options: Options = DEFAULTS,
+) -> int:
     """Bring the schema of the event store and of the read models up to date.
 
     The login must own the schema: `PASSBOOK_EVENT_STORE_DSN` (and `PASSBOOK_READ_MODEL_DSN`, if the
     read models live elsewhere) of an owner, or the servers of a running `passbook up`.
     """
     event_store, read_model = admin_dsn(options), read_model_owner(options)
+    given = {} if passwords is None or check else passwords_in(passwords)
     work = pending_schema if check else apply_schema
-    scripts = await work(event_store, read_model)
+    scripts = await patiently(lambda: work(event_store, read_model), wait)
+    for dsn in {event_store, read_model} if given else ():
+        await give_passwords(dsn, given)
     document = [
         {"component": script.component, "version": script.version, "name": script.name}
         for script in scripts
@@ -55,10 +79,11 @@ async def migrate(*, check: Check = False, options: Options = DEFAULTS) -> int:
 
 
 @topics.command
-async def apply(*, check: Check = False, options: Options = DEFAULTS) -> int:
+async def apply(*, check: Check = False, wait: Wait = 0, options: Options = DEFAULTS) -> int:
     """Create the topics that are missing; refuse if one exists with other settings."""
     settings = connect(options)
-    specs = await (missing(settings) if check else create(settings))
+    work = missing if check else create
+    specs = await patiently(lambda: work(settings), wait)
     names = [spec.name for spec in specs]
     emit(
         {"missing": names} if check else {"created": names},
