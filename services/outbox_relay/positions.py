@@ -13,6 +13,7 @@ from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.translation import translate
 from passbook.messaging.consumer import ConsumerLost, Record
 from passbook.messaging.reader import TopicReader
+from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import Topics
 
 _READ: Final = "SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions"
@@ -43,10 +44,10 @@ class Hint(NamedTuple):
 class RelayPositions:
     """Reads and writes the hints, and reads the tails."""
 
-    def __init__(self, pool: asyncpg.Pool, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, pool: asyncpg.Pool, kafka: str | KafkaServers, topics: Topics) -> None:
         """Take the pool and where the topic is."""
         self._pool = pool
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topics = topics
 
     async def hints(self) -> dict[int, Hint]:
@@ -90,7 +91,7 @@ class RelayPositions:
             ConsumerLost: Kafka does not answer.
         """
         reader = TopicReader(
-            self._bootstrap,
+            self._kafka,
             self._topics.events,
             partitions=self._topics.partitions,
             client_id="outbox-relay-tail",

@@ -7,6 +7,13 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from passbook.domain.slots import valid_partition_count
+from passbook.messaging.security import (
+    KafkaSecurity,
+    KafkaServers,
+    Mechanism,
+    Protocol,
+    SecurityRefused,
+)
 from passbook.messaging.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, Topics
 
 
@@ -17,13 +24,27 @@ class MissingSetting(RuntimeError):
 class Settings(BaseSettings):
     """Every `PASSBOOK_…` variable. A DSN may also come from the file that `…_DSN_FILE` names."""
 
-    model_config = SettingsConfigDict(env_prefix="PASSBOOK_", extra="ignore")
+    # What is refused is told without its value: it may be a secret, or next to one.
+    model_config = SettingsConfigDict(
+        env_prefix="PASSBOOK_", extra="ignore", hide_input_in_errors=True
+    )
 
     event_store_dsn: SecretStr | None = None
     event_store_dsn_file: Path | None = None
     read_model_dsn: SecretStr | None = None
     read_model_dsn_file: Path | None = None
     kafka_bootstrap: str | None = None
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    """How Kafka is reached. PLAINTEXT, when it is set and not only the default, switches the other
+    five off; where it is not set, they are refused."""
+    kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_sasl_password_file: Path | None = None
+    kafka_ssl_ca: Path | None = None
+    """The authorities that may sign the brokers' certificates, PEM; the system's by default."""
+    kafka_ssl_certificate: Path | None = None
+    kafka_ssl_key: Path | None = None
     topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,100}$")] = DEFAULT_PREFIX
     topic_partitions: int = DEFAULT_PARTITIONS
     topic_replication: Annotated[int, Field(ge=1, le=7)] = 1
@@ -88,12 +109,55 @@ class Settings(BaseSettings):
         return _required(self.read_model_dsn or self.event_store_dsn, "PASSBOOK_READ_MODEL_DSN")
 
     @property
-    def kafka(self) -> str:
-        """Kafka's bootstrap servers."""
+    def kafka(self) -> KafkaServers:
+        """Kafka's bootstrap servers, and how to talk to them. The file of the password is read
+        each time: one that was changed is taken by whoever connects anew.
+
+        Raises:
+            MissingSetting: something is not set, cannot be read, or contradicts something else.
+        """
         if not self.kafka_bootstrap:
             message = "PASSBOOK_KAFKA_BOOTSTRAP is not set"
             raise MissingSetting(message)
-        return self.kafka_bootstrap
+        if self.kafka_security_protocol == "PLAINTEXT" and (
+            "kafka_security_protocol" in self.model_fields_set
+        ):
+            return KafkaServers(self.kafka_bootstrap)
+        try:
+            return KafkaServers(self.kafka_bootstrap, self._kafka_security())
+        except SecurityRefused as error:
+            message = f"PASSBOOK_KAFKA_SECURITY_PROTOCOL and its like: {error}"
+            raise MissingSetting(message) from error
+
+    def _kafka_security(self) -> KafkaSecurity:
+        password = self.kafka_sasl_password
+        if password is None and self.kafka_sasl_password_file is not None:
+            password = _secret(self.kafka_sasl_password_file, "PASSBOOK_KAFKA_SASL_PASSWORD_FILE")
+        return KafkaSecurity(
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_sasl_username or None,
+            password.get_secret_value() if password is not None else None,
+            self.kafka_ssl_ca,
+            self.kafka_ssl_certificate,
+            self.kafka_ssl_key,
+        )
+
+    def with_embedded_kafka(self, bootstrap: str) -> "Settings":
+        """Return these settings with the servers of this machine, which know no security."""
+        return self.model_copy(
+            update={"kafka_bootstrap": bootstrap, "kafka_security_protocol": "PLAINTEXT"}
+        )
+
+    @property
+    def kafka_environment(self) -> dict[str, str]:
+        """What a child process needs in its environment to reach the same Kafka, beside what it
+        inherits from this one's.
+        """
+        return {
+            "PASSBOOK_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+            "PASSBOOK_KAFKA_SECURITY_PROTOCOL": self.kafka.security.protocol,
+        }
 
     @property
     def inline(self) -> list[str]:
@@ -104,6 +168,15 @@ class Settings(BaseSettings):
     def topics(self) -> Topics:
         """The topics these settings name."""
         return Topics(self.topic_prefix, self.topic_partitions)
+
+
+def _secret(path: Path, name: str) -> SecretStr:
+    try:
+        return SecretStr(path.read_text("utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text"
+        message = f"{name}: {path}: {reason}"
+        raise MissingSetting(message) from error
 
 
 def _required(dsn: SecretStr | None, name: str) -> str:

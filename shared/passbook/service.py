@@ -21,7 +21,7 @@ import asyncpg
 import structlog
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from passbook.config import MissingSetting, Settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
@@ -29,7 +29,9 @@ from passbook.eventstore.pool import FAILURES, lent, open_pool
 from passbook.eventstore.preflight import check_event_store
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import PublishFailed
+from passbook.messaging.security import KafkaServers, SecurityRefused, connection_options
 from passbook.messaging.topics import TopicMismatch, check_topics
+from passbook.messaging.unreachable import why_unreachable
 from passbook.probes import serve_probes
 from passbook.telemetry import LOOP_LAG, configure_logging
 
@@ -50,7 +52,7 @@ class PartStopped(Exception):
 UNAVAILABLE: Final = (StoreUnavailable, LogIncomplete, ConsumerLost, PublishFailed, PartStopped)
 """A server does not answer, or what it says is in doubt. The session that met it ends and a new one
 starts, with backoff: it goes on by itself when the cause is gone."""
-REFUSED: Final = (StoreMismatch, TopicMismatch, MissingSetting)
+REFUSED: Final = (StoreMismatch, TopicMismatch, MissingSetting, SecurityRefused)
 """The configuration is wrong; trying again does not help."""
 
 log = structlog.get_logger()
@@ -226,21 +228,19 @@ async def database_pool(dsn: str, application: str, size: int = 4) -> AsyncItera
 
 
 @asynccontextmanager
-async def kafka_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def kafka_admin(kafka: str | KafkaServers) -> AsyncIterator[AIOKafkaAdminClient]:
     """Open an admin client.
 
     Raises:
-        ConsumerLost: no broker answers.
+        ConsumerLost: no broker answers, or none lets us in.
+        SecurityRefused: the files of the security settings cannot be used.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**connection_options(kafka))
     try:
         await admin.start()
         yield admin
-    except KafkaConnectionError as error:
-        message = f"Kafka: no broker answers at {bootstrap}"
-        raise ConsumerLost(message) from error
     except KafkaError as error:
-        message = f"Kafka: {error}"
+        message = f"Kafka: {await why_unreachable(error, kafka)}"
         raise ConsumerLost(message) from error
     finally:
         await admin.close()

@@ -86,13 +86,13 @@ def _log_to_stderr() -> None:
 
 def _completed(settings: Settings, endpoints: Endpoints) -> Settings:
     read_model = settings.read_model_dsn or settings.event_store_dsn
-    known = {
+    known: dict[str, object] = {
         "event_store_dsn": settings.event_store_dsn or SecretStr(endpoints.event_store_dsn),
         "read_model_dsn": read_model or SecretStr(endpoints.read_model_dsn),
-        "kafka_bootstrap": settings.kafka_bootstrap or endpoints.kafka_bootstrap,
     }
     # A Kafka of one's own says nothing about its topics; that of `up` has the ones it made.
     if settings.kafka_bootstrap is None:
+        settings = settings.with_embedded_kafka(endpoints.kafka_bootstrap)
         made = {
             "topic_prefix": endpoints.topic_prefix,
             "topic_partitions": endpoints.topic_partitions,

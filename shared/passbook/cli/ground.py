@@ -42,7 +42,7 @@ class Ground:
         event_store, _ = self.dsns(OF_SERVICE["command-service"])
         _, read_model = self.dsns(READER)
         return Endpoints(
-            self.settings.kafka,
+            self.settings.kafka.bootstrap,
             event_store,
             read_model,
             self.owner,
@@ -108,7 +108,7 @@ async def _broker(settings: Settings, kafka: EmbeddedKafka | None, say: Say) -> 
     if kafka is not None:
         await kafka.start()
         say(f"Kafka on port {kafka.port}")
-        settings = settings.model_copy(update={"kafka_bootstrap": kafka.bootstrap})
+        settings = settings.with_embedded_kafka(kafka.bootstrap)
     specs = await create(settings)
     if specs:
         say(f"{len(specs)} topics created")

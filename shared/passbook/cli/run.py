@@ -22,8 +22,7 @@ def run(service: Service, /, *, options: Options = DEFAULTS) -> None:
     It uses the configured servers, or those of a running `passbook up`, beside whose own instances
     it then works.
     """
-    for name, value in _environment(service, options).items():
-        os.environ.setdefault(name, value)
+    os.environ.update(_environment(service, options))
     runpy.run_module(f"services.{service.replace('-', '_')}", run_name="__main__")
 
 
@@ -42,7 +41,7 @@ def _environment(service: str, options: Options) -> dict[str, str]:
         **port,
         "PASSBOOK_EVENT_STORE_DSN": event_store,
         "PASSBOOK_READ_MODEL_DSN": read_model,
-        "PASSBOOK_KAFKA_BOOTSTRAP": settings.kafka,
+        **settings.kafka_environment,
         "PASSBOOK_TOPIC_PREFIX": settings.topic_prefix,
         "PASSBOOK_TOPIC_PARTITIONS": str(settings.topic_partitions),
         "PASSBOOK_ARCHIVE_DIR": str(settings.archive.absolute()),

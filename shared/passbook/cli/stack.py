@@ -116,7 +116,7 @@ def _spec(ground: Ground, name: str, instance: int, log_format: str, port: int) 
     environment = {
         "PASSBOOK_EVENT_STORE_DSN": event_store,
         "PASSBOOK_READ_MODEL_DSN": read_model,
-        "PASSBOOK_KAFKA_BOOTSTRAP": ground.settings.kafka,
+        **ground.settings.kafka_environment,
         "PASSBOOK_KAFKA_SESSION_TIMEOUT_S": str(_session_timeout_s(ground.settings)),
         "PASSBOOK_LOG_FORMAT": log_format,
         "PASSBOOK_ARCHIVE_DIR": str(ground.settings.archive.absolute()),

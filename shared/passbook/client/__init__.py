@@ -28,6 +28,11 @@ Subscriptions
     belonged to for seven days (`offsets.retention.minutes`), and it begins anew: keep `slot_seq` or
     `version` with what you write.
 
+Security
+    `PassbookClient(servers, security=KafkaSecurity(username="payroll", password=secret,
+    ca_file="ca.pem"))` speaks TLS and proves who it is by SCRAM-SHA-512; `KafkaSecurity` says what
+    else there is. Without it, nothing is encrypted and nobody is asked for a password.
+
 For tests
     `passbook.client.testing.FakeBank` is a bank in memory; take a `Bank` and you can be given either.
 
@@ -66,6 +71,7 @@ from passbook.domain.events import (
     MoneyDeposited,
     MoneyWithdrawn,
 )
+from passbook.messaging.security import KafkaSecurity, SecurityRefused
 from passbook.messaging.topics import TopicMismatch, Topics
 
 __all__ = [
@@ -82,6 +88,7 @@ __all__ = [
     "DepositMoney",
     "EventsMissing",
     "FreezeAccount",
+    "KafkaSecurity",
     "MalformedValue",
     "MoneyDeposited",
     "MoneyWithdrawn",
@@ -91,6 +98,7 @@ __all__ = [
     "PassbookClient",
     "ReceivedEvent",
     "Refusal",
+    "SecurityRefused",
     "Subscription",
     "SubscriptionStopped",
     "TopicMismatch",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self, Unpack
@@ -23,6 +24,7 @@ from passbook.domain.slots import partition_of, slot_of
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.member import Member
 from passbook.messaging.producer import Producer, PublishFailed
+from passbook.messaging.security import KafkaSecurity, KafkaServers, servers_of
 from passbook.messaging.tail import Tail
 from passbook.messaging.topics import Topics
 
@@ -40,31 +42,35 @@ class PassbookClient(Bank):
     the order in which they were sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a client
         self,
-        bootstrap_servers: str,
+        bootstrap_servers: str | KafkaServers,
         topics: Topics | None = None,
         *,
+        security: KafkaSecurity | None = None,
         source: str = "/passbook/client",
         client_id: str = "passbook-client",
         session_timeout: float = 30.0,
     ) -> None:
         """Name Kafka's bootstrap servers and, unless they are the default ones, the topics.
 
+        `security` is how they are talked to, TLS and a password say; without it neither is used.
         `source` says in every command who sent it (`ce_source`). `session_timeout` is how many
         seconds the partitions of a subscriber that has crashed stay idle: 6 to 300.
+
+        Raises:
+            SecurityRefused: a file that `security` names cannot be used.
         """
-        self._bootstrap_servers = bootstrap_servers
+        kafka = _servers(bootstrap_servers, security)
+        self._kafka = kafka
         self._client_id = client_id
         self._session_timeout_s = session_timeout
         self._topics = topics or Topics()
         self._source = source
         self._slot = lru_cache(_REMEMBERED_SLOTS)(slot_of)
-        self._outbox = Outbox(
-            self._topics.commands, lambda: Producer(bootstrap_servers, client_id=client_id)
-        )
+        self._outbox = Outbox(self._topics.commands, lambda: Producer(kafka, client_id=client_id))
         self._tail = Tail(
-            bootstrap_servers, self._topics.outcomes, self._topics.partitions, client_id=client_id
+            kafka, self._topics.outcomes, self._topics.partitions, client_id=client_id
         )
         self._answers = Answers(self._tail)
         self._turns = asyncio.Semaphore(MAX_OUTSTANDING)
@@ -177,7 +183,7 @@ class PassbookClient(Bank):
 
     def _member(self, group: str, shared: Shared, revoked: Revoked) -> Member:
         return Member(
-            self._bootstrap_servers,
+            self._kafka,
             self._topics.events,
             self._topics.partitions,
             group=group,
@@ -190,6 +196,14 @@ class PassbookClient(Bank):
 
     def _partition(self, command: Command) -> int:
         return partition_of(self._slot(command.account_id), self._topics.partitions)
+
+
+def _servers(bootstrap: str | KafkaServers, security: KafkaSecurity | None) -> KafkaServers:
+    servers = servers_of(bootstrap)
+    if security is not None:
+        servers = replace(servers, security=security)
+    servers.security.options()  # a file that cannot be used is told now, not at the first command
+    return servers
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from passbook.messaging.header_names import accept_any_header_name
+from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
+from passbook.messaging.unreachable import why_unreachable
 
 accept_any_header_name()
 
@@ -32,7 +34,7 @@ class ConsumerLost(Exception):
 
 def open_consumer(
     *topics: str,
-    bootstrap: str,
+    kafka: str | KafkaServers,
     group: str,
     client_id: str,
     session_timeout_s: float,
@@ -41,7 +43,7 @@ def open_consumer(
     """Return a member-to-be of a group, not started, that skips nothing and commits nothing itself."""
     return AIOKafkaConsumer(
         *topics,
-        bootstrap_servers=bootstrap,
+        **connection_options(kafka),
         client_id=client_id,
         group_id=group,
         enable_auto_commit=False,
@@ -65,7 +67,7 @@ class Consumer:
 
     def __init__(  # noqa: PLR0913 - what a consumer needs to know
         self,
-        bootstrap: str,
+        kafka: str | KafkaServers,
         topic: str,
         *,
         group: str,
@@ -80,12 +82,13 @@ class Consumer:
         requests, later answers.
         """
         self.topic = topic
+        self._kafka = kafka
         self._max_records = max_records
         self._processed: dict[int, int] = {}
         self._committed_at = 0.0
         self._consumer = open_consumer(
             topic,
-            bootstrap=bootstrap,
+            kafka=kafka,
             group=group,
             client_id=client_id,
             session_timeout_s=session_timeout_s,
@@ -106,7 +109,7 @@ class Consumer:
         except BaseException as error:
             await self.stop()  # a client that did not start leaves connections and tasks behind
             if isinstance(error, KafkaError):
-                raise ConsumerLost(str(error)) from error
+                raise ConsumerLost(await why_unreachable(error, self._kafka)) from error
             raise
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ from passbook.messaging.cloudevents import Header, format_time
 from passbook.messaging.consumer import Record
 from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
+from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
 from passbook.telemetry import DEAD_LETTERS
 
@@ -56,9 +57,9 @@ class DeadLetterOffice:
     processes never need it.
     """
 
-    def __init__(self, bootstrap: str, topic: str, *, client_id: str) -> None:
+    def __init__(self, kafka: str | KafkaServers, topic: str, *, client_id: str) -> None:
         """Remember where to send."""
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._client_id = client_id
         self._producer: Producer | None = None
@@ -84,7 +85,7 @@ class DeadLetterOffice:
             PublishFailed: it is not there; do not go on without it.
         """
         if self._producer is None:
-            self._producer = Producer(self._bootstrap, client_id=self._client_id)
+            self._producer = Producer(self._kafka, client_id=self._client_id)
             await self._producer.start()
         await self._producer.publish(self._topic, {record.partition: [dead_letter(record, reason)]})
         DEAD_LETTERS.labels(self._topic).inc()

@@ -8,6 +8,7 @@ from typing import Final
 from passbook.messaging.consumer import ConsumerLost, Record
 from passbook.messaging.letters import Letter, NoSuchLetter, Place, topic_of
 from passbook.messaging.reader import TopicReader
+from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import Topics
 
 _POLL_S: Final = 1.0
@@ -17,9 +18,9 @@ _READ_TIMEOUT_S: Final = 30.0
 class LetterBox:
     """The dead letters of one topic."""
 
-    def __init__(self, bootstrap: str, topics: Topics, box: str) -> None:
+    def __init__(self, kafka: str | KafkaServers, topics: Topics, box: str) -> None:
         """Name it by its short name."""
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic_of(box, topics)
         self._partitions = topics.partitions
         self._box = box
@@ -72,7 +73,7 @@ class LetterBox:
 
     def _reader(self) -> TopicReader:
         return TopicReader(
-            self._bootstrap, self._topic, partitions=self._partitions, client_id="passbook-dlq"
+            self._kafka, self._topic, partitions=self._partitions, client_id="passbook-dlq"
         )
 
     async def _read(self, last: int | None) -> AsyncGenerator[Letter]:

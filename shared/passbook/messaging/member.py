@@ -24,7 +24,9 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from passbook.messaging.consumer import ConsumerLost, Record, open_consumer
+from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import TopicMismatch
+from passbook.messaging.unreachable import why_unreachable
 
 _TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
@@ -69,7 +71,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(  # noqa: PLR0913 - what a member needs to know
         self,
-        bootstrap: str,
+        kafka: str | KafkaServers,
         topic: str,
         partitions: int,
         *,
@@ -81,7 +83,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         revoked: Callable[[], Awaitable[None]],
     ) -> None:
         """Remember where to connect; `start` does it."""
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._partitions = partitions
         self._group = group
@@ -93,7 +95,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         # How long somebody works on an event is nobody's business here: that this process lives is
         # what the heartbeat says.
         self._consumer = open_consumer(
-            bootstrap=bootstrap,
+            kafka=kafka,
             group=group,
             client_id=client_id,
             session_timeout_s=session_timeout_s,
@@ -115,7 +117,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         except BaseException as error:
             await self.stop()  # a client that did not start leaves connections and tasks behind
             if isinstance(error, KafkaError | TimeoutError):
-                raise _lost(error) from error
+                raise _lost(error, await why_unreachable(error, self._kafka)) from error
             raise
         self._consumer.subscribe([self._topic], listener=self)
 
@@ -125,7 +127,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         A topic that was created just now may take a moment to be known to every broker.
         """
         found = 0
-        async with _admin(self._bootstrap) as admin:
+        async with _admin(self._kafka) as admin:
             for _ in range(_LOOKS):
                 (topic,) = await admin.describe_topics([self._topic])
                 if found := 0 if topic["error_code"] else len(topic["partitions"]):
@@ -170,7 +172,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         # The consumer itself tells only the offset.
         try:
-            async with _admin(self._bootstrap) as admin:
+            async with _admin(self._kafka) as admin:
                 found = await admin.list_consumer_group_offsets(
                     self._group, partitions=self._parts(partitions)
                 )
@@ -248,8 +250,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _admin(kafka: str | KafkaServers) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**connection_options(kafka))
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await admin.start()
@@ -258,6 +260,6 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-def _lost(error: BaseException) -> ConsumerLost | Refused:
+def _lost(error: BaseException, reason: str = "") -> ConsumerLost | Refused:
     kind = Refused if isinstance(error, _REFUSALS) else ConsumerLost
-    return kind(f"Kafka: {str(error) or 'no answer'}")
+    return kind(f"Kafka: {reason or str(error) or 'no answer'}")

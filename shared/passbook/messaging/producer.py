@@ -9,7 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from passbook.messaging.cloudevents import Header
+from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
+from passbook.messaging.unreachable import why_unreachable
 
 Record = tuple[bytes | None, bytes | None, Sequence[Header]]
 """Key, value, headers."""
@@ -28,10 +30,15 @@ class PublishFailed(Exception):
 class Producer:
     """An idempotent producer with `acks=all` that publishes whole batches and checks every one."""
 
-    def __init__(self, bootstrap: str, *, client_id: str) -> None:
-        """Remember where to connect; `start` does it."""
+    def __init__(self, kafka: str | KafkaServers, *, client_id: str) -> None:
+        """Remember where to connect; `start` does it.
+
+        Raises:
+            SecurityRefused: the files of the security settings cannot be used.
+        """
+        self._kafka = kafka
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **connection_options(kafka),
             client_id=client_id,
             acks="all",
             enable_idempotence=True,
@@ -51,7 +58,7 @@ class Producer:
         except BaseException as error:
             await self.stop()  # a client that did not start leaves connections and tasks behind
             if isinstance(error, KafkaError):
-                raise PublishFailed(str(error)) from error
+                raise PublishFailed(await why_unreachable(error, self._kafka)) from error
             raise
 
     async def stop(self) -> None:

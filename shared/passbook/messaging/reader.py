@@ -9,7 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from passbook.messaging.consumer import ConsumerLost, Record
+from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD, TopicMismatch
+from passbook.messaging.unreachable import why_unreachable
 
 _START_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
@@ -23,12 +25,15 @@ class TopicReader:
     Reads from the beginning, or from where `seek` said before the first `poll`.
     """
 
-    def __init__(self, bootstrap: str, topic: str, *, partitions: int, client_id: str) -> None:
+    def __init__(
+        self, kafka: str | KafkaServers, topic: str, *, partitions: int, client_id: str
+    ) -> None:
         """Remember what to read; `start`, or an `async with` block, connects."""
         self._parts = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._topic = topic
+        self._kafka = kafka
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **connection_options(kafka),
             client_id=client_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -49,7 +54,8 @@ class TopicReader:
                 await self._consumer.start()
                 await self._find_topic()
         except (KafkaError, TimeoutError) as error:
-            message = f"Kafka: {error or 'no answer'}"
+            reason = await why_unreachable(error, self._kafka)
+            message = f"Kafka: {reason}"
             raise ConsumerLost(message) from error
 
     async def _find_topic(self) -> None:

@@ -6,6 +6,7 @@ from typing import Self
 
 from passbook.messaging.consumer import Record
 from passbook.messaging.reader import TopicReader
+from passbook.messaging.security import KafkaServers
 
 
 class Tail:
@@ -14,11 +15,11 @@ class Tail:
     After `ConsumerLost`, `start` again: it goes on where it was, so that nothing is missed.
     """
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int, *, client_id: str) -> None:
+    def __init__(
+        self, kafka: str | KafkaServers, topic: str, partitions: int, *, client_id: str
+    ) -> None:
         """Remember what to read; `start` connects."""
-        self._open = partial(
-            TopicReader, bootstrap, topic, partitions=partitions, client_id=client_id
-        )
+        self._open = partial(TopicReader, kafka, topic, partitions=partitions, client_id=client_id)
         self._next: dict[int, int] = {}
         self._reader: TopicReader | None = None
 

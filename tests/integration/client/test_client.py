@@ -138,5 +138,5 @@ async def use(bootstrap, prefix, partitions):
 asyncio.run(use(*sys.argv[1:]))
 """
     topics = deciding.topics
-    ended = await run_blocked(program, deciding.kafka, topics.prefix, str(topics.partitions))
+    ended = await run_blocked(program, str(deciding.kafka), topics.prefix, str(topics.partitions))
     assert ended == (0, "1\n", "")

@@ -53,7 +53,7 @@ class Environment:
         environment = {
             "PASSBOOK_EVENT_STORE_DSN": self.settings.event_store,
             "PASSBOOK_READ_MODEL_DSN": self.settings.read_model,
-            "PASSBOOK_KAFKA_BOOTSTRAP": self.settings.kafka,
+            **self.settings.kafka_environment,
             "PASSBOOK_TOPIC_PREFIX": self.settings.topic_prefix,
             "PASSBOOK_LOG_FORMAT": "json",
             **settings,
@@ -67,7 +67,7 @@ class Environment:
             for name in names
         ]
         endpoints = Endpoints(
-            kafka_bootstrap=self.settings.kafka,
+            kafka_bootstrap=self.settings.kafka.bootstrap,
             event_store_dsn=self.settings.event_store,
             read_model_dsn=self.settings.read_model,
         )
@@ -104,7 +104,7 @@ async def bench_servers() -> AsyncIterator[Servers]:
         async with AsyncExitStack() as stack:
             with err().status("starting PostgreSQL and Kafka"):
                 running = await stack.enter_async_context(embedded_servers(folder / "servers"))
-            settings = configured.model_copy(update={"kafka_bootstrap": running.kafka.bootstrap})
+            settings = configured.with_embedded_kafka(running.kafka.bootstrap)
             yield Servers(settings, running.postgres.admin_dsn, folder)
 
 
