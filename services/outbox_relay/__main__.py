@@ -17,27 +17,27 @@ NAME = "outbox-relay"
 
 
 async def session(stop: asyncio.Event, health: Health, settings: Settings) -> None:
-    """Wait to lead, then publish until `stop` is set."""
+    """Publish what is this relay's to publish until `stop` is set; stand by for the rest."""
     await check_kafka(settings)
     doorbell = DoorbellListener(settings.event_store)
-    async with event_store_pool(settings, NAME) as pool:
+    groups = settings.relay_groups
+    async with (
+        event_store_pool(settings, NAME) as pool,
+        Producer(settings.kafka, client_id=NAME) as producer,
+        Leadership(settings.event_store, groups) as leadership,
+        alongside(doorbell.run(), leadership.run()),
+    ):
         health.ready()
-        async with Leadership(settings.event_store) as leadership:
-            if not await leadership.won(stop):
-                return
-            async with (
-                Producer(settings.kafka, client_id=NAME) as producer,
-                alongside(doorbell.run()),
-            ):
-                relay = OutboxRelay(
-                    PostgresEventStore(pool, Archive(settings.archive)),
-                    RelayPositions(pool, settings.kafka, settings.topics),
-                    producer,
-                    settings.topics,
-                    leadership,
-                    doorbell,
-                )
-                await relay.run(stop)
+        relay = OutboxRelay(
+            PostgresEventStore(pool, Archive(settings.archive)),
+            RelayPositions(pool, settings.kafka, settings.topics),
+            producer,
+            settings.topics,
+            leadership,
+            doorbell,
+            groups,
+        )
+        await relay.run(stop)
 
 
 def main() -> int:

@@ -3,7 +3,7 @@ saves reading the whole topic at every start.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -81,8 +81,8 @@ class RelayPositions:
         except FAILURES as error:
             translate(error)
 
-    async def tails(self, hints: Mapping[int, Hint]) -> dict[int, int]:
-        """Return the number of the last event of each slot that is in Kafka; 0 for none.
+    async def tails(self, hints: Mapping[int, Hint], partitions: Collection[int]) -> dict[int, int]:
+        """Return the number of the last event in Kafka of each slot of these partitions; 0 for none.
 
         Reads each partition from its hint to the end, and from the beginning when the record at
         the hint is not the one that was acknowledged there.
@@ -97,10 +97,13 @@ class RelayPositions:
             client_id="outbox-relay-tail",
         )
         async with reader:
-            return await self._read_tails(reader, hints)
+            return await self._read_tails(reader, hints, partitions)
 
-    async def _read_tails(self, reader: TopicReader, hints: Mapping[int, Hint]) -> dict[int, int]:
-        ends = await reader.ends()
+    async def _read_tails(
+        self, reader: TopicReader, hints: Mapping[int, Hint], partitions: Collection[int]
+    ) -> dict[int, int]:
+        everywhere = await reader.ends()
+        ends = {partition: everywhere[partition] for partition in partitions}
         # Partition → slot → number; and the offset whose record tells whether the hint fits.
         tails: dict[int, dict[int, int]] = {partition: {} for partition in ends}
         unproven: dict[int, int] = {}
@@ -109,7 +112,8 @@ class RelayPositions:
             if 0 <= offset < end:
                 tails[partition] = published
                 unproven[partition] = offset
-        reader.seek(unproven)
+        # The client fetches all partitions: of the others nothing but what is new.
+        reader.seek({part: end for part, end in everywhere.items() if part not in ends} | unproven)
         waiting = {partition for partition, end in ends.items() if end}
         moved_at = time.monotonic()
         while waiting:
@@ -141,6 +145,7 @@ class RelayPositions:
         return {
             slot: tails[partition_of(slot, self._topics.partitions)].get(slot, 0)
             for slot in range(SLOT_COUNT)
+            if partition_of(slot, self._topics.partitions) in tails
         }
 
 

@@ -1,6 +1,6 @@
 """The heart of the outbox relay: read what is above the position, publish, advance, again.
 
-At the start the position of a slot is what Kafka's log says, not what the database says:
+When it gets a group, the position of a slot is what Kafka's log says, not what the database says:
 
     tail ahead of the store's head   the store was restored to the past; the slot is halted, because
                                      publishing would give numbers out a second time
@@ -10,6 +10,7 @@ At the start the position of a slot is what Kafka's log says, not what the datab
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -22,7 +23,7 @@ from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
 from passbook.telemetry import RELAY_BACKLOG, RELAY_HALTED, RELAY_PUBLISHED, RELAY_REPUBLISHED
-from services.outbox_relay.leadership import Leadership
+from services.outbox_relay.leadership import Leadership, slots_of
 from services.outbox_relay.positions import RelayPositions
 
 _READ_PER_SLOT: Final = 100
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 
 
 class OutboxRelay:
-    """Publishes the log for as long as it leads."""
+    """Publishes the log of the groups that it leads."""
 
     def __init__(  # noqa: PLR0913 - the wiring hands over every collaborator
         self,
@@ -44,14 +45,17 @@ class OutboxRelay:
         topics: Topics,
         leadership: Leadership,
         doorbell: DoorbellListener,
+        groups: int = 1,
     ) -> None:
-        """Take the collaborators; nothing is read before `run`."""
+        """Take the collaborators; nothing is read before `run`. The slots are dealt into `groups`."""
         self._store = store
         self._positions = positions
         self._producer = producer
         self._topics = topics
         self._leadership = leadership
         self._doorbell = doorbell
+        self._of = groups
+        self._groups: frozenset[int] = frozenset()
         self._published: dict[int, int] = {}
         self._halted: dict[int, int] = {}
         self._dirty: dict[int, int] = {}
@@ -63,9 +67,21 @@ class OutboxRelay:
         Raises:
             StoreUnavailable, PublishFailed, ConsumerLost: start anew, from the tail.
         """
-        await self._find_position()
+        try:
+            await self._run(stop)
+        finally:
+            # What is waiting is told by whoever leads now, and by nobody else.
+            RELAY_BACKLOG.set(0)
+            RELAY_HALTED.set(0)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         wait_s = _SHORTEST_WAIT_S
         while not stop.is_set():
+            if self._leadership.groups != self._groups:
+                await self._follow(self._leadership.groups)
+            if not self._groups:
+                await self._leadership.moved(_LONGEST_WAIT_S)
+                continue
             events = await self._store.read_log(self._published, _READ_PER_SLOT)
             if events:
                 await self._publish(events)
@@ -79,14 +95,31 @@ class OutboxRelay:
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
         await self._tend()
 
-    async def _find_position(self) -> None:
+    async def _follow(self, groups: frozenset[int]) -> None:
+        """Publish these groups from now on. What was published of others is written down before they
+        are somebody else's, who need not read so much then.
+        """
+        gone, new = self._groups - groups, groups - self._groups
+        if gone:
+            await self._tend()
+            for slot in slots_of(gone, self._of):
+                self._published.pop(slot, None)
+                self._halted.pop(slot, None)
+            self._groups -= gone
+            self._leadership.release(gone)
+        if new:
+            await self._find_position(slots_of(new, self._of))
+            self._groups |= new
+        await self._tend()
+
+    async def _find_position(self, slots: Sequence[int]) -> None:
         hints = await self._positions.hints()
-        tails = await self._positions.tails(hints)
+        partitions = {partition_of(slot, self._topics.partitions) for slot in slots}
+        tails = await self._positions.tails(hints, partitions)
         # Read after the tails: a slot whose tail is ahead even of this head is ahead for good.
         heads = await self._store.heads()
-        self._published = {}
-        self._halted = {}
-        for slot, tail in tails.items():
+        for slot in slots:
+            tail = tails[slot]
             published = hints[slot].published_seq if slot in hints else 0
             if tail > heads[slot]:
                 self._halted[slot] = tail
@@ -96,7 +129,6 @@ class OutboxRelay:
                 RELAY_REPUBLISHED.inc(published - tail)
                 log.error("relay.log_lost", slot=slot, published=published, tail=tail)
             self._published[slot] = tail
-        RELAY_HALTED.set(len(self._halted))
 
     async def _publish(self, events: list[RecordedEvent]) -> None:
         partitions = self._topics.partitions
@@ -129,12 +161,12 @@ class OutboxRelay:
         RELAY_PUBLISHED.inc(len(events))
 
     async def _tend(self) -> None:
-        """Once a second: see that we still lead, store the hints, measure the backlog."""
+        """Once a second: store the hints, measure the backlog."""
         self._tended_at = time.monotonic()
-        await self._leadership.probe()
         if self._dirty:
             # The tail of a halted slot, too: it is what keeps the slot halted after a restart.
             await self._positions.save(self._halted | self._published, self._dirty)
             self._dirty = {}
         heads = await self._store.heads()
         RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in self._published.items()))
+        RELAY_HALTED.set(len(self._halted))

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,100}$")] = DEFAULT_PREFIX
     topic_partitions: int = DEFAULT_PARTITIONS
     topic_replication: Annotated[int, Field(ge=1, le=7)] = 1
+    relay_groups: int = 1
+    """Into how many groups the slots are dealt, which relays share out: the most relays that have
+    something to do at once. The same for all relays of a ledger."""
     kafka_session_timeout_s: Annotated[float, Field(ge=6, le=300)] = 30.0
     """How long a silent member of a consumer group keeps its partitions. A crashed one's are idle
     for that long; a member that is only slow loses its partitions, which costs repeated work."""
@@ -84,6 +87,18 @@ class Settings(BaseSettings):
             message = "must be a power of two up to 64"
             raise ValueError(message)
         return value
+
+    @model_validator(mode="after")
+    def _partitions_stay_whole(self) -> "Settings":
+        if (
+            not valid_partition_count(self.relay_groups)
+            or self.relay_groups > self.topic_partitions
+        ):
+            message = (
+                f"relay_groups must be a power of two up to {self.topic_partitions} partitions"
+            )
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _secrets_from_files(self) -> "Settings":

@@ -13,7 +13,8 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     append.retried         reason, commands       the batch is decided again, slot by slot
     snapshot.ignored       account_id, version, reason   replayed instead; see `snapshot verify`
     snapshot.failed        error, snapshots       not read or not written; replayed, or dropped
-    relay.leading          relay.standby
+    relay.leading          groups, of             what it publishes has changed
+    relay.standby                                 others publish everything
     relay.log_lost         slot, published, tail  Kafka lost records; published again
     relay.halted           slot, tail, head       the store is behind Kafka; needs an operator
     projection.gap         projection, slot, expected, found   fetched from the store
@@ -42,6 +43,7 @@ Metrics, all with the prefix `passbook_`:
     partitions_held                      waiting for a service that can read a stream, gauge
     snapshots_saved_total                snapshots_dropped_total     snapshots_failed_total
     relay_published_total                relay_backlog_events        relay_leading
+    relay_groups_leading                 of so many `relay_groups`, sums up over all relays, gauges
     relay_republished_total              relay_halted_slots
     projection_applied_total{projection} projection_lag_events{projection}
     projection_duplicates_total{projection}    projection_gaps_total{projection}
@@ -98,7 +100,11 @@ RELAY_REPUBLISHED: Final = Counter(
     "passbook_relay_republished", "Events published again because Kafka had lost them."
 )
 RELAY_BACKLOG: Final = Gauge("passbook_relay_backlog_events", "Events stored but not published.")
-RELAY_LEADING: Final = Gauge("passbook_relay_leading", "1 in the relay that publishes.")
+RELAY_LEADING: Final = Gauge("passbook_relay_leading", "1 in a relay that publishes.")
+RELAY_GROUPS: Final = Gauge("passbook_relay_groups", "Groups into which the slots are dealt.")
+RELAY_GROUPS_LEADING: Final = Gauge(
+    "passbook_relay_groups_leading", "Groups of slots that this relay publishes."
+)
 RELAY_HALTED: Final = Gauge(
     "passbook_relay_halted_slots", "Slots whose log in Kafka is ahead of the store."
 )

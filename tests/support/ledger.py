@@ -91,9 +91,10 @@ class Ledger:
         settings = self.settings("passbook_command_service", dsn)
         return lambda stop, health: command_session(stop, health, settings)
 
-    def relay(self, dsn: str | None = None) -> Work:
+    def relay(self, dsn: str | None = None, groups: int = 1) -> Work:
         """Return a session of the relay."""
         settings = self.settings("passbook_outbox_relay", dsn)
+        settings = settings.model_copy(update={"relay_groups": groups})
         return lambda stop, health: relay_session(stop, health, settings)
 
     def projector(self, projection: Projection, dsn: str | None = None) -> Work:

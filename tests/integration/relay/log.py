@@ -6,6 +6,8 @@ from aiokafka import ConsumerRecord
 
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.store import RecordedEvent
+from passbook.messaging.events import decode
+from passbook.projection.recorded import from_recorded
 from tests.support.accounts import account_ids, busy, rows
 from tests.support.ledger import Ledger
 from tests.support.outsider import header
@@ -46,3 +48,19 @@ async def everything_published(ledger: Ledger, count: int) -> list[ConsumerRecor
 
         await until(enough, 30)
     return await ledger.outsider.everything("events")
+
+
+def carries(records: list[ConsumerRecord], log: list[RecordedEvent]) -> bool:
+    """Say whether first occurrences are the log, slot by slot, and repeats are nothing else."""
+    first: dict[tuple[int, int], object] = {}
+    for record in records:
+        event = decode(record.key, record.value, record.headers)
+        known = first.setdefault((event.slot, event.slot_seq), event)
+        if known != event:
+            return False
+    numbers: dict[int, int] = {}
+    for slot, slot_seq in first:
+        if slot_seq != numbers.get(slot, 0) + 1:
+            return False
+        numbers[slot] = slot_seq
+    return first == {(event.slot, event.slot_seq): from_recorded(event) for event in log}

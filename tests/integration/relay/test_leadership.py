@@ -26,7 +26,7 @@ async def _leaders(owner: asyncpg.Connection) -> list[int]:
     found = await owner.fetch(
         "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)"
         " WHERE locktype = 'advisory' AND granted AND datname = current_database()"
-        " AND application_name = 'passbook-relay-lock'"
+        " AND classid::bigint = hashtext('passbook outbox relay')::bigint & 4294967295"
     )
     return [row["pid"] for row in found]
 

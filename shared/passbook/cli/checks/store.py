@@ -8,7 +8,7 @@ import asyncpg
 from passbook.cli.checks.finding import Verdict, failed, fine, warning
 from passbook.eventstore.preflight import check_durability
 from passbook.migrations import Migration, pending_migrations
-from services.outbox_relay.queries import relay_backlog
+from services.outbox_relay.queries import relay_backlog, relay_leaders
 
 _OLDEST_POSTGRES: Final = 18
 _LARGEST_CLOCK_DIFFERENCE_S: Final = 5.0
@@ -28,13 +28,6 @@ _POSITIONS: Final = "SELECT projection, slot, slot_seq FROM projections.position
 _PUBLISHED: Final = "SELECT 'outbox relay', slot, published_seq FROM eventstore.relay_positions"
 _STORE: Final = "SELECT environment_id FROM eventstore.store_info"
 _BUILT_FROM: Final = "SELECT projection, environment_id FROM projections.installed"
-# A session lock of two integers: classid is the first one, read as unsigned, objsubid is 2.
-# Source: PostgreSQL 18, section 53.13 (pg_locks).
-_LEADERS: Final = """
-SELECT count(*) FROM pg_locks
- WHERE locktype = 'advisory' AND objsubid = 2 AND granted
-   AND classid::bigint = hashtext('passbook outbox relay')::bigint & 4294967295
-"""
 
 
 async def version(connection: asyncpg.Connection) -> Verdict:
@@ -117,15 +110,22 @@ async def positions(read_model: asyncpg.Connection, event_store: asyncpg.Connect
 
 async def relay(connection: asyncpg.Connection) -> Verdict:
     """Say whether somebody publishes, and keeps up."""
-    leaders = await connection.fetchval(_LEADERS)
+    leaders = await relay_leaders(connection)
     backlog = await relay_backlog(connection)
     waiting = f"{backlog.events} events to publish"
-    if not leaders:
+    if not leaders.relays:
         trouble = failed if backlog.events else warning
         return trouble(
             f"no relay publishes, {waiting}",
             "start one: `passbook up`, or `passbook run outbox-relay`",
         )
+    if leaders.missing:
+        names = ", ".join(map(str, leaders.missing))
+        return failed(
+            f"nobody publishes group {names} of {leaders.groups}, {waiting}",
+            "see that all relays have the same PASSBOOK_RELAY_GROUPS, and read their logs",
+        )
     if backlog.seconds > _LARGEST_BACKLOG_S:
         return failed(f"{waiting}, the oldest for {backlog.seconds:.0f} s", "read the relay's log")
-    return fine(f"one relay leads, {waiting}")
+    leads = "one relay leads" if leaders.relays == 1 else f"{leaders.relays} relays lead"
+    return fine(f"{leads}, {waiting}")
