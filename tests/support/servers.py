@@ -1,8 +1,9 @@
 """One PostgreSQL and one Kafka for the whole test run.
 
 `PASSBOOK_EVENT_STORE_DSN` (a login that may create databases and roles) together with
-`PASSBOOK_KAFKA_BOOTSTRAP` select servers that run already; otherwise embedded ones run in a
-temporary directory for as long as the session.
+`PASSBOOK_KAFKA_BOOTSTRAP` select servers that run already. Otherwise they run for as long as the
+session: in containers where a docker engine answers, else embedded, in a temporary directory.
+`PASSBOOK_TEST_SERVERS` says `containers` or `embedded` instead.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from passbook.embedded.servers import embedded_servers
+from tests.support.containers import containers, engine_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,12 @@ def servers() -> Iterator[Servers]:
     bootstrap = os.environ.get("PASSBOOK_KAFKA_BOOTSTRAP")
     if dsn and bootstrap:
         yield Servers(dsn, bootstrap)
+        return
+    chosen = os.environ.get("PASSBOOK_TEST_SERVERS", "")
+    assert chosen in {"", "containers", "embedded"}, f"PASSBOOK_TEST_SERVERS is {chosen}"
+    if chosen == "containers" or (not chosen and engine_answers()):
+        with containers() as (dsn, bootstrap):
+            yield Servers(dsn, bootstrap)
         return
     # Given a factory, the runner leaves the thread's current event loop, which is pytest's, alone.
     new_loop = asyncio.new_event_loop
