@@ -8,6 +8,7 @@ import asyncpg
 
 from passbook.embedded.datadir import DataDir
 from passbook.migrations import ROLES
+from passbook.scram import scram_verifier
 
 QUERY_API: Final = "query-api"
 OF_SERVICE: Final = {
@@ -20,7 +21,7 @@ OF_SERVICE: Final = {
 """Service → its login."""
 READER: Final = "passbook_reader"
 
-# ALTER ROLE takes no parameters, so the server itself quotes name and password.
+# ALTER ROLE takes no parameters, so the server itself quotes name and verifier.
 _STATEMENT: Final = "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)"
 
 
@@ -30,11 +31,18 @@ async def set_passwords(admin_dsn: str, data_dir: DataDir) -> None:
 
 
 async def give_passwords(admin_dsn: str, passwords: Mapping[str, str]) -> None:
-    """Let these logins (name → password) in; the login of `admin_dsn` may alter roles."""
+    """Let these logins (name → password) in; the login of `admin_dsn` may alter roles.
+
+    The server is told what it needs to check the passwords, never one of them.
+
+    Raises:
+        ValueError: see `scram_verifier`; no password is changed then.
+    """
+    verifiers = {role: scram_verifier(password) for role, password in passwords.items()}
     connection = await asyncpg.connect(admin_dsn)
     try:
-        for role, password in passwords.items():
-            await connection.execute(await connection.fetchval(_STATEMENT, role, password))
+        for role, verifier in verifiers.items():
+            await connection.execute(await connection.fetchval(_STATEMENT, role, verifier))
     finally:
         await connection.close()
 

@@ -101,11 +101,14 @@ def passwords_in(directory: Path) -> dict[str, str]:
     """
     try:
         found = {login: (directory / login).read_text("utf-8").strip() for login in ROLES}
+    except UnicodeDecodeError as error:
+        message = f"{directory}: a password is not a text"
+        raise CommandFailed(message) from error
     except OSError as error:
         message = f"{error.filename}: {error.strerror}; every login needs a file with its password"
         raise CommandFailed(message) from error
-    empty = [login for login, password in found.items() if not password]
-    if empty:
-        message = f"{directory}: no password in {', '.join(empty)}"
+    unfit = [login for login, password in found.items() if not (password and password.isascii())]
+    if unfit:
+        message = f"{directory}: no password of ASCII characters in {', '.join(unfit)}"
         raise CommandFailed(message)
     return found

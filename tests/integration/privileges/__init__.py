@@ -1,0 +1,1 @@
+"""What each login may do, proved by logging in."""
