@@ -13,9 +13,11 @@ from passbook.messaging.consumer import Consumer
 from passbook.messaging.producer import Producer
 from passbook.projection.inline import inline_hook
 from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
+from passbook.tracing.switch import processing
 from services.command_service.answers import AnswerDesk
 from services.command_service.engine import CommandService
 from services.command_service.snapshotting import SnapshotWriter
+from services.command_service.traces import described_command, sampled_command
 
 NAME = "command-service"
 GROUP = "command-service"
@@ -46,7 +48,14 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
         store = PostgresEventStore(pool, Archive(settings.archive), inline=inline)
         desk = AnswerDesk(consumer, producer, topics)
         cache = AccountCache(store, CACHED_ACCOUNTS, PostgresSnapshotStore(pool))
-        service = CommandService(store, cache, consumer, desk, doorbell.ring, writer.offer)
+        traces = processing(
+            settings.tracing,
+            topics.commands,
+            topics.prefix + GROUP,
+            sampled_command,
+            described_command,
+        )
+        service = CommandService(store, cache, consumer, desk, doorbell.ring, writer.offer, traces)
         health.ready()
         await service.run(stop)
 

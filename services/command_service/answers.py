@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -23,6 +23,11 @@ from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
 from passbook.telemetry import COMMANDS_DECIDED, DEAD_LETTERS
+from services.command_service.arrivals import Arrival
+from services.command_service.traces import answering
+
+if TYPE_CHECKING:
+    from passbook.tracing.batches import BatchTrace
 
 _REMEMBERED_SLOTS: Final = 16_384
 
@@ -48,16 +53,22 @@ class AnswerDesk:
         self._slot = lru_cache(_REMEMBERED_SLOTS)(slot_of)
         self._publishing: asyncio.Task[None] | None = None
 
-    async def answer(self, answers: Sequence[Answer], offsets: Mapping[int, int]) -> None:
+    async def answer(
+        self,
+        answers: Sequence[Answer],
+        offsets: Mapping[int, int],
+        trace: "BatchTrace[Arrival] | None" = None,
+    ) -> None:
         """Start publishing `answers`, once those before them are acknowledged.
 
-        `offsets` (partition → next offset) are committed some time after that.
+        `offsets` (partition → next offset) are committed some time after that; `trace` follows some
+        of the commands.
 
         Raises:
             PublishFailed, ConsumerLost: of the answers before.
         """
         await self._settle()
-        self._publishing = asyncio.create_task(self._publish(answers, dict(offsets)))
+        self._publishing = asyncio.create_task(self._answer(answers, dict(offsets), trace))
 
     async def tend(self) -> None:
         """Look after the newest answers, which no later ones may come to do: if they could not be
@@ -86,7 +97,17 @@ class AnswerDesk:
             publishing, self._publishing = self._publishing, None
             await publishing
 
-    async def _publish(self, answers: Sequence[Answer], offsets: dict[int, int]) -> None:
+    async def _answer(
+        self,
+        answers: Sequence[Answer],
+        offsets: dict[int, int],
+        trace: "BatchTrace[Arrival] | None",
+    ) -> None:
+        with answering(trace, answers):
+            await self._publish(answers)
+        await self._consumer.processed(offsets)
+
+    async def _publish(self, answers: Sequence[Answer]) -> None:
         letters: dict[int, list[Outgoing]] = defaultdict(list)
         records: dict[int, list[Outgoing]] = defaultdict(list)
         counts: Counter[str] = Counter()
@@ -114,7 +135,6 @@ class AnswerDesk:
             await self._producer.publish(self._topics.outcomes, records)
         for code, count in counts.items():
             COMMANDS_DECIDED.labels(code).inc(count)
-        await self._consumer.processed(offsets)
 
     def _partition(self, record: Record, outcome: CommandOutcome) -> int:
         """The partition of the account, which is that of the command unless its sender chose

@@ -13,9 +13,10 @@ that was decided already gets its stored outcome.
 
 import asyncio
 import random
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import orjson
@@ -43,6 +44,10 @@ from services.command_service.arrivals import (
     decoded,
     reason_of,
 )
+from services.command_service.traces import appending
+
+if TYPE_CHECKING:
+    from passbook.tracing.batches import BatchTrace, BatchTraces
 
 _POLL_S: Final = 0.5
 _ATTEMPTS: Final = 20
@@ -66,6 +71,7 @@ class Batch:
         self.snapshots: dict[UUID, Snapshot] = {}
         self.offsets: dict[int, int] = {}
         self.appended: asyncio.Task[None] | None = None
+        self.trace: BatchTrace[Arrival] | None = None
 
 
 class CommandService:
@@ -79,9 +85,11 @@ class CommandService:
         desk: AnswerDesk,
         ring: Callable[[], None],
         keep: Callable[[Sequence[Snapshot]], None] = lambda _: None,
+        traces: "BatchTraces[Arrival] | None" = None,
     ) -> None:
         """Take the collaborators; `ring` tells the relay that there are new events, `keep` is given
-        states of accounts as they are stored, and must not block.
+        states of accounts as they are stored, and must not block; `traces` follows commands, if
+        anybody does.
 
         The cache must hold more accounts than two polls can touch.
         """
@@ -91,6 +99,7 @@ class CommandService:
         self._desk = desk
         self._ring = ring
         self._keep = keep
+        self._traces = traces
         self._held = HeldPartitions(consumer)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -124,12 +133,15 @@ class CommandService:
             await self._desk.abandon()
 
     async def _decide_poll(self, records: Mapping[int, list[Record]]) -> Batch:
+        began_ns = time.time_ns()
         arrivals, offsets = decoded(records), next_offsets(records)
         unreadable = await self._cache.load(accounts_of(arrivals))
         if unreadable:
             arrivals, offsets = self._held.cut(arrivals, offsets, unreadable)
+        trace = self._traces.begin(arrivals, began_ns) if self._traces else None
         batch = self._decide(arrivals, {})
         batch.offsets = offsets
+        batch.trace = trace
         return batch
 
     async def _follow(self, before: Batch | None, batch: Batch | None) -> Batch | None:
@@ -140,7 +152,7 @@ class CommandService:
         if before is not None and before.appended is not None:
             try:
                 await before.appended
-                await self._desk.answer(before.answers, before.offsets)
+                await self._desk.answer(before.answers, before.offsets, before.trace)
             except (SlotMoved, DuplicateCommand) as reason:
                 # What was decided on top of something that did not happen did not happen either.
                 self._cache.forget({*before.heads, *(batch.heads if batch else ())})
@@ -155,7 +167,8 @@ class CommandService:
 
     async def _append(self, batch: Batch) -> None:
         if batch.decided:
-            with APPEND_SECONDS.time():
+            counts = len(batch.events), len(batch.decided)
+            with APPEND_SECONDS.time(), appending(batch.trace, *counts):
                 await self._store.append_batch(
                     batch.heads, batch.events, list(batch.decided.values())
                 )
@@ -245,12 +258,15 @@ class CommandService:
         ids = [a.message.command_id for a in batch.arrivals if a.message.command_id is not None]
         stored = await self._store.outcomes(ids)
         for arrivals in by_slot.values():
-            done = await self._redo_slot(arrivals, stored)
-            await self._desk.answer(done.answers, {})
+            done = await self._redo_slot(arrivals, stored, batch.trace)
+            await self._desk.answer(done.answers, {}, batch.trace)
         await self._desk.answer((), batch.offsets)
 
     async def _redo_slot(
-        self, arrivals: Sequence[Arrival], stored: Mapping[UUID, CommandOutcome]
+        self,
+        arrivals: Sequence[Arrival],
+        stored: Mapping[UUID, CommandOutcome],
+        trace: "BatchTrace[Arrival] | None",
     ) -> Batch:
         for attempt in range(_ATTEMPTS):
             for account_id, error in (await self._cache.load(accounts_of(arrivals))).items():
@@ -259,6 +275,7 @@ class CommandService:
                 message = f"account {account_id}: {reason_of(error)}"
                 raise PartStopped(message)
             batch = self._decide(arrivals, stored)
+            batch.trace = trace
             try:
                 await self._append(batch)
             except SlotMoved:

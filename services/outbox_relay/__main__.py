@@ -9,6 +9,8 @@ from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.messaging.producer import Producer
 from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
+from passbook.tracing.described import published_event, sampled_outgoing
+from passbook.tracing.switch import sending
 from services.outbox_relay.leadership import Leadership
 from services.outbox_relay.positions import RelayPositions
 from services.outbox_relay.relay import OutboxRelay
@@ -36,6 +38,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
             leadership,
             doorbell,
             groups,
+            sending(settings.tracing, settings.topics.events, sampled_outgoing, published_event),
         )
         await relay.run(stop)
 

@@ -10,8 +10,9 @@ When it gets a group, the position of a slot is what Kafka's log says, not what 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -23,8 +24,12 @@ from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
 from passbook.telemetry import RELAY_BACKLOG, RELAY_HALTED, RELAY_PUBLISHED, RELAY_REPUBLISHED
+from passbook.tracing.switch import ending
 from services.outbox_relay.leadership import Leadership, slots_of
 from services.outbox_relay.positions import RelayPositions
+
+if TYPE_CHECKING:
+    from passbook.tracing.batches import BatchTrace, BatchTraces
 
 _READ_PER_SLOT: Final = 100
 _SHORTEST_WAIT_S: Final = 0.025
@@ -46,8 +51,11 @@ class OutboxRelay:
         leadership: Leadership,
         doorbell: DoorbellListener,
         groups: int = 1,
+        traces: "BatchTraces[Outgoing] | None" = None,
     ) -> None:
-        """Take the collaborators; nothing is read before `run`. The slots are dealt into `groups`."""
+        """Take the collaborators; nothing is read before `run`. The slots are dealt into `groups`;
+        `traces` follows events, if anybody does.
+        """
         self._store = store
         self._positions = positions
         self._producer = producer
@@ -56,6 +64,7 @@ class OutboxRelay:
         self._doorbell = doorbell
         self._of = groups
         self._groups: frozenset[int] = frozenset()
+        self._traces = traces
         self._published: dict[int, int] = {}
         self._halted: dict[int, int] = {}
         self._dirty: dict[int, int] = {}
@@ -156,9 +165,15 @@ class OutboxRelay:
                 )
             )
             published[slot] = slot_seq
-        self._dirty |= await self._producer.publish(self._topics.events, records)
+        with ending(self._traced(records)):
+            self._dirty |= await self._producer.publish(self._topics.events, records)
         self._published |= published
         RELAY_PUBLISHED.inc(len(events))
+
+    def _traced(self, records: Mapping[int, Sequence[Outgoing]]) -> "BatchTrace[Outgoing] | None":
+        if self._traces is None:
+            return None
+        return self._traces.begin(list(chain.from_iterable(records.values())))
 
     async def _tend(self) -> None:
         """Once a second: store the hints, measure the backlog."""

@@ -118,7 +118,7 @@ async def listening(settings: Settings, app: FastAPI, server: HttpServer) -> Asy
 def main() -> int:
     """Run until SIGTERM; return the exit code."""
     settings = Settings()
-    app = create_app(settings.http_max_requests)
+    app = create_app(settings.http_max_requests, traced=settings.tracing != "off")
     server = HttpServer(app, settings.http_host, settings.http_port)
     return run_service(
         NAME,

@@ -5,8 +5,9 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
-from services.query_api.listening.limits import Limits
+from services.query_api.listening.limits import STREAM, Limits
 from services.query_api.listening.stopping import Stopping
 from services.query_api.problems import Problem, answer
 from services.query_api.routes import (
@@ -33,12 +34,25 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def create_app(most_requests: int = _MOST_REQUESTS) -> FastAPI:
+def create_app(most_requests: int = _MOST_REQUESTS, *, traced: bool = False) -> FastAPI:
     """Return the application; set `app.state.backend` as soon as there is one, and None when there
     is none. `app.state.stopping` is an event that says when everything comes to its end,
-    `app.state.authenticator` tells who is asking; None: anybody may do everything.
+    `app.state.authenticator` tells who is asking; None: anybody may do everything. With `traced`, requests have spans.
     """
-    app = Application(title="Passbook", docs_url=None, redoc_url=None, openapi_url=None)
+    app = Application(
+        title="Passbook",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={
+            "tracing": traced,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "exclude": _is_stream,
+        },
+    )
+    app.state.traced = traced
     app.state.backend = None
     app.state.authenticator = None
     app.state.stopping = Stopping()
@@ -49,6 +63,12 @@ def create_app(most_requests: int = _MOST_REQUESTS) -> FastAPI:
         app.add_exception_handler(kind, answer)
     app.add_middleware(Limits, most_requests=most_requests)
     return app
+
+
+def _is_stream(scope: Scope) -> bool:
+    """Tell what has no end, and so no span."""
+    is_stream: bool = scope["path"] == STREAM
+    return is_stream
 
 
 def openapi_document() -> dict[str, Any]:

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     cache_dir: Path | None = None
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tracing: Literal["off", "otlp"] = "off"
+    """Send spans by OTLP over HTTP (extra `otel`); where to and which, say the `OTEL_…` variables."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, lt=65536)] = 0
     http_host: str = "127.0.0.1"

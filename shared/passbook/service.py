@@ -34,6 +34,7 @@ from passbook.messaging.topics import TopicMismatch, check_topics
 from passbook.messaging.unreachable import why_unreachable
 from passbook.probes import serve_probes
 from passbook.telemetry import LOOP_LAG, configure_logging
+from passbook.tracing.switch import TracingRefused, exporting
 
 EXIT_CONFIGURATION: Final = 78
 STOP_TIMEOUT_S: Final = 8.0
@@ -110,12 +111,15 @@ def run_service(
     probes = {"/livez": health.standing_still, "/readyz": lambda: health.reason}
     server = serve_probes(settings.metrics_host, settings.metrics_port, probes)
     log.info("service.started", metrics_port=server.server_port)
-    # What is loaded by now stays; the young generation is sized for batches of thousands.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
     try:
-        return uvloop.run(_run(health, session, around))
+        with exporting(settings.tracing, name):
+            # What is loaded by now stays; the young generation is sized for batches of thousands.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
+            return uvloop.run(_run(health, session, around))
+    except TracingRefused as error:
+        return _refused(error)
     finally:
         server.shutdown()
         log.info("service.stopped")

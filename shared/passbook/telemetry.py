@@ -31,6 +31,8 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     jwks.read              keys                   the keys of the callers' tokens, first or changed
     jwks.unavailable       error                  not read again; the old ones are used for a while
     jwks.key_ignored       number, reason         a key of the set that is not used
+    traces.unsent          error                  the collector takes no spans; they are dropped
+    traces.sent                                   it takes them again
 
 Metrics, all with the prefix `passbook_`:
 
@@ -54,6 +56,7 @@ Metrics, all with the prefix `passbook_`:
     http_seconds{route}                  one request but streams, histogram
     http_in_progress                     requests, streams too, gauge
     http_refused_total{reason}           over a limit, by the problem's code
+    trace_spans_dropped_total{reason}    queue: it was full; unsent: the collector did not take them
     loop_lag_seconds                     how late the event loop runs, gauge
 """
 
@@ -140,6 +143,9 @@ HTTP_SECONDS: Final = Histogram(
 HTTP_IN_PROGRESS: Final = Gauge("passbook_http_in_progress", "HTTP requests in progress.")
 HTTP_REFUSED: Final = Counter(
     "passbook_http_refused", "HTTP requests and connections over a limit.", ["reason"]
+)
+TRACE_SPANS_DROPPED: Final = Counter(
+    "passbook_trace_spans_dropped", "Spans of traces that were not sent.", ["reason"]
 )
 LOOP_LAG: Final = Gauge("passbook_loop_lag_seconds", "How late the event loop runs.")
 

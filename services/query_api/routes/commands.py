@@ -107,7 +107,8 @@ async def asking(
                 "malformed", "header X-Correlation-ID: up to 200 visible ASCII characters"
             )
         context["correlation_id"] = correlation
-    if trace := request.headers.get("traceparent"):
+    # Where requests have spans, the client library sends the context of one that is below this.
+    if (trace := request.headers.get("traceparent")) and not request.app.state.traced:
         context["traceparent"] = trace
     command_id = uuid_header(request, "Idempotency-Key") or uuid4()
     return Asked(request, caller, backend, command_id, if_match(request), wait, context)

@@ -19,6 +19,7 @@ from passbook.client.outbox import Outbox
 from passbook.client.outcome import Outcome
 from passbook.client.source import Revoked, Shared
 from passbook.client.subscription import DEFAULT_MAX_IN_FLIGHT, From, Subscription, Types
+from passbook.client.tracing import followed, sending
 from passbook.domain.commands import Command
 from passbook.domain.slots import partition_of, slot_of
 from passbook.messaging.consumer import ConsumerLost
@@ -131,11 +132,14 @@ class PassbookClient(Bank):
             MalformedValue: the bank would not understand this command; nothing was sent.
         """
         command_id = command_id_of(command_id)
+        partition = self._partition(command)
+        context, span = followed(context, self._topics.commands, partition, command, command_id)
         record, message = encoded(command, command_id, self._source, **context)
         with _outcome_unknown(command_id, f"no answer within {timeout:g} s"):
             async with asyncio.timeout(timeout), self._turns:
                 with self._answers.expect(command_id, message.request_hash) as answer:
-                    await self._outbox.post(self._partition(command), record)
+                    with sending(span):
+                        await self._outbox.post(partition, record)
                     return await answer
 
     async def send(
@@ -153,10 +157,13 @@ class PassbookClient(Bank):
             MalformedValue: the bank would not understand this command; nothing was sent.
         """
         command_id = command_id_of(command_id)
+        partition = self._partition(command)
+        context, span = followed(context, self._topics.commands, partition, command, command_id)
         record, _ = encoded(command, command_id, self._source, **context)
         with _outcome_unknown(command_id, f"not acknowledged within {timeout:g} s"):
             async with asyncio.timeout(timeout), self._turns:
-                await self._outbox.post(self._partition(command), record)
+                with sending(span):
+                    await self._outbox.post(partition, record)
         return command_id
 
     def subscribe(

@@ -14,7 +14,8 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import structlog
@@ -38,6 +39,10 @@ from passbook.telemetry import (
     PROJECTION_GAPS,
     PROJECTION_LAG,
 )
+from passbook.tracing.switch import ending
+
+if TYPE_CHECKING:
+    from passbook.tracing.batches import BatchTrace, BatchTraces
 
 _POLL_S: Final = 0.5
 _TEND_EVERY_S: Final = 2.0
@@ -60,9 +65,10 @@ class ProjectionRuntime:
         office: DeadLetterOffice,
         partitions: int,
         ring: Callable[[], None] = lambda: None,
+        traces: "BatchTraces[Record] | None" = None,
     ) -> None:
         """Take the collaborators. `pool` is on the database of the read model; `ring` tells whoever
-        waits for the rows.
+        waits for the rows; `traces` follows events, if anybody does.
         """
         self._projection = projection
         self._applier = Applier(projection)
@@ -72,6 +78,7 @@ class ProjectionRuntime:
         self._office = office
         self._partitions = partitions
         self._ring = ring
+        self._traces = traces
         self._at: dict[int, int] = {}
         self._tended_at = 0.0
         self._tended: dict[int, int] = {}
@@ -87,11 +94,17 @@ class ProjectionRuntime:
         while not stop.is_set():
             batches = await self._consumer.poll(_POLL_S)
             if batches:
-                await self._take(batches)
+                with ending(self._follow(batches)):
+                    await self._take(batches)
             await self._consumer.processed(next_offsets(batches))
             if time.monotonic() - self._tended_at > _TEND_EVERY_S:
                 await self._tend()
         await self._consumer.flush()
+
+    def _follow(self, batches: Mapping[int, Sequence[Record]]) -> "BatchTrace[Record] | None":
+        if self._traces is None:
+            return None
+        return self._traces.begin(list(chain.from_iterable(batches.values())))
 
     async def _take(self, batches: Mapping[int, Sequence[Record]]) -> None:
         by_slot: dict[int, list[PublishedEvent]] = defaultdict(list)

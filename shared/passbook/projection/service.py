@@ -17,6 +17,8 @@ from passbook.projection.positions import Positions
 from passbook.projection.protocol import Projection, doorbell_channel, projection_migrations
 from passbook.projection.runtime import ProjectionRuntime
 from passbook.service import Health, alongside, check_kafka, database_pool, run_service
+from passbook.tracing.described import consumed_event, sampled_record
+from passbook.tracing.switch import processing
 
 _POLL_RECORDS = 2000
 _PREFLIGHT_TIMEOUT_S = 10.0
@@ -64,6 +66,13 @@ async def session(
                 office,
                 topics.partitions,
                 doorbell.ring,
+                processing(
+                    settings.tracing,
+                    topics.events,
+                    topics.prefix + name,
+                    sampled_record,
+                    consumed_event,
+                ),
             )
             health.ready()
             await runtime.run(stop)
