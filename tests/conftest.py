@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.support.topics",
     "tests.support.ledger",
     "tests.support.world",
+    "tests.support.helm",
 ]
 
 # A shell without job control starts its background jobs with SIGINT ignored, `nohup` ignores SIGHUP,
