@@ -1,13 +1,17 @@
 """What somebody does who runs Passbook with docker compose."""
 
 import asyncio
+import re
+import shlex
+from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
 
 from passbook.client import PassbookClient
-from tests.support.compose import Compose, docker
+from tests.support.compose import ROOT, Compose, docker
+from tests.support.issuer import AUDIENCE, ISSUER, Issuer
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
@@ -116,3 +120,43 @@ async def test_a_server_that_crashes_comes_back_and_nothing_is_lost(stack: Compo
     async with PassbookClient(stack.kafka) as bank:
         deposited = await bank.deposit(opened.account_id, "1.00", timeout=60)
     assert deposited.version == 2
+
+
+async def test_the_lines_of_the_readme_work_in_their_order(stack: Compose) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    section = text.partition("\n## With docker compose\n")[2].partition("\n## ")[0]
+    (lines,) = re.findall(r"^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    for line in lines.splitlines():
+        docker_, compose, verb, *arguments = shlex.split(line.partition("#")[0])
+        assert (docker_, compose) == ("docker", "compose")
+        if verb == "up":  # the image of this run is there
+            arguments = [*(part for part in arguments if part != "--build"), "--no-build"]
+        output = await stack(verb, *arguments)
+        if arguments[-2:] == ["account", "list"]:
+            assert "Alice" in output
+    await stack("up", "--no-build", "--wait")
+
+
+async def test_with_the_overlay_for_tokens_nobody_is_answered_without_one(
+    stack: Compose, tmp_path: Path
+) -> None:
+    issuer = Issuer()
+    keys = tmp_path / "jwks.json"
+    keys.write_bytes(issuer.jwks())
+    variables = {
+        "JWKS_FILE": str(keys),
+        "PASSBOOK_JWT_JWKS": "/run/jwks.json",
+        "PASSBOOK_JWT_ISSUER": ISSUER,
+        "PASSBOOK_JWT_AUDIENCE": AUDIENCE,
+    }
+    with_tokens = Compose(
+        stack.project,
+        (*stack.files, "deploy/compose/tokens.yml"),
+        stack.environment | variables,
+    )
+    await with_tokens("up", "--detach", "--no-build", "--wait", "query-api")
+    async with httpx.AsyncClient(base_url=stack.http) as client:
+        assert (await client.get("/v1/accounts")).status_code == 401
+        headers = {"Authorization": f"Bearer {issuer.token('ada', 'bank:read')}"}
+        assert (await client.get("/v1/accounts", headers=headers)).status_code == 200
+    await stack("up", "--detach", "--no-build", "--wait", "query-api")
