@@ -58,10 +58,16 @@ async def test_containers_may_do_next_to_nothing(stack: Compose) -> None:
 
 
 async def test_a_container_has_its_own_secrets_and_tells_nobody(stack: Compose) -> None:
-    """Seen to fail with the whole volume mounted, without `subpath`, in command-service."""
+    """Seen to fail with `secrets:/all:ro` added to command-service."""
     passwords = {}
     for service in sorted(_SERVICES | {"postgres"}):
         container = (await stack.ids(service))[0]
+        known = await stack.inspect(container)
+        places = [
+            m["Destination"] for m in known["Mounts"] if m.get("Name", "").endswith("_secrets")
+        ]
+        parts = [m["VolumeOptions"].get("Subpath") for m in known["HostConfig"]["Mounts"]]
+        assert (places, parts) == (["/run/secrets"], [service])
         read = await docker(
             "exec", container, "bash", "-c", "cd /run/secrets && ls -A && cat *", quiet=True
         )
