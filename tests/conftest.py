@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.ledger",
     "tests.support.world",
     "tests.support.helm",
+    "tests.support.secured",
 ]
 
 # A shell without job control starts its background jobs with SIGINT ignored, `nohup` ignores SIGHUP,

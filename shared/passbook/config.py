@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,100}$")] = DEFAULT_PREFIX
     topic_partitions: int = DEFAULT_PARTITIONS
     topic_replication: Annotated[int, Field(ge=1, le=7)] = 1
+    """On how many brokers each record is kept. Topics that are on fewer are refused."""
+    topic_min_insync_replicas: Annotated[int, Field(ge=1, le=7)] = 1
+    """On how many of them a record must be stored before it is acknowledged: with 2 of 3, one
+    broker may be lost without a record, and without a pause. Topics that ask for less are refused."""
     relay_groups: int = 1
     """Into how many groups the slots are dealt, which relays share out: the most relays that have
     something to do at once. The same for all relays of a ledger."""
@@ -89,6 +93,13 @@ class Settings(BaseSettings):
             message = "must be a power of two up to 64"
             raise ValueError(message)
         return value
+
+    @model_validator(mode="after")
+    def _replicas_can_be_in_sync(self) -> "Settings":
+        if self.topic_min_insync_replicas > self.topic_replication:
+            message = "TOPIC_MIN_INSYNC_REPLICAS cannot be more than TOPIC_REPLICATION"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _partitions_stay_whole(self) -> "Settings":
@@ -184,7 +195,12 @@ class Settings(BaseSettings):
     @property
     def topics(self) -> Topics:
         """The topics these settings name."""
-        return Topics(self.topic_prefix, self.topic_partitions)
+        return Topics(
+            self.topic_prefix,
+            self.topic_partitions,
+            self.topic_replication,
+            self.topic_min_insync_replicas,
+        )
 
 
 def _secret(path: Path, name: str) -> SecretStr:

@@ -188,7 +188,7 @@ class World:
 
 
 @asynccontextmanager
-async def _cleared(world: World) -> AsyncIterator[World]:
+async def cleared(world: World) -> AsyncIterator[World]:
     """Leave no process behind."""
     try:
         yield world
@@ -205,5 +205,5 @@ async def world(
     """Give a ledger without a running service; processes that the test leaves are killed."""
     outsider = Outsider(servers.kafka_bootstrap, topics.prefix, topics.partitions)
     world = World(database, await connect(), servers.kafka_bootstrap, topics, tmp_path, outsider)
-    async with _cleared(world):
+    async with cleared(world):
         yield world

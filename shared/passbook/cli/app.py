@@ -58,6 +58,7 @@ def _app(verb: str) -> App:
         (_OPERATE, "migrate", "setup:migrate", "Bring the database's schema up to date."),
         (_OPERATE, "topics", "setup:topics", "Create and check the Kafka topics."),
         (_OPERATE, "secrets", "secrets:app", "Make up passwords for a new installation."),
+        (_OPERATE, "acls", "acls:app", "Who may do what in Kafka: list, apply, check."),
         (_OPERATE, "run", "run:run", "Run one service in the foreground."),
         (_OPERATE, "dlq", "dlq:app", "Dead letters: list, show, publish again."),
         (_OPERATE, "contracts", "contracts:app", "What others rely on, as files; what changed."),

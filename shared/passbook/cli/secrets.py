@@ -9,7 +9,7 @@ One folder for each process, so that each can be given its own and no other:
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -93,14 +93,14 @@ def _write(path: Path, text: str, mode: int) -> Path | None:
     return path
 
 
-def passwords_in(directory: Path) -> dict[str, str]:
+def passwords_in(directory: Path, logins: Iterable[str] = ROLES) -> dict[str, str]:
     """Return login → password, one file each.
 
     Raises:
         CommandFailed: a login has none, or it cannot be read.
     """
     try:
-        found = {login: (directory / login).read_text("utf-8").strip() for login in ROLES}
+        found = {login: (directory / login).read_text("utf-8").strip() for login in logins}
     except UnicodeDecodeError as error:
         message = f"{directory}: a password is not a text"
         raise CommandFailed(message) from error

@@ -128,9 +128,7 @@ async def pending_schema(event_store: str, read_model: str) -> list[Migration]:
 async def create(settings: Settings) -> list[TopicSpec]:
     """Create the topics that are missing, and return them; see `apply_topics`."""
     async with kafka_admin(settings.kafka) as admin:
-        return await apply_topics(
-            admin, settings.topics, replication_factor=settings.topic_replication
-        )
+        return await apply_topics(admin, settings.topics)
 
 
 async def missing(settings: Settings) -> list[TopicSpec]:

@@ -19,6 +19,7 @@ from passbook.embedded.orphans import is_ours, stop_orphan
 from passbook.embedded.ports import LOOPBACK, accepts, is_free, remembered_port
 from passbook.embedded.privileges import make_open_dir
 from passbook.embedded.process import POLL_S, Child
+from passbook.messaging.security import KafkaServers, connection_options
 
 FORMAT_BOUND_S: Final = 60.0
 READY_BOUND_S: Final = 60.0  # recovery of the logs after a kill included
@@ -175,9 +176,12 @@ class EmbeddedKafka:
         raise StartError("kafka", f"exit status {child.returncode}", self.log)
 
     async def _answers(self) -> bool:
+        return await self._describes_itself(KafkaServers(self.bootstrap))
+
+    async def _describes_itself(self, kafka: KafkaServers) -> bool:
         """Ask for the cluster's description: the port is open long before the node can serve."""
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=self.bootstrap, request_timeout_ms=int(REQUEST_BOUND_S * 1000)
+            **connection_options(kafka), request_timeout_ms=int(REQUEST_BOUND_S * 1000)
         )
         try:
             await admin.start()

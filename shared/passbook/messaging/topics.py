@@ -1,8 +1,8 @@
 """The topics, as code: created by `passbook topics apply`, compared at every start."""
 
-import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -13,8 +13,7 @@ from passbook.domain.slots import valid_partition_count
 DEFAULT_PREFIX: Final = "bank."
 DEFAULT_PARTITIONS: Final = 16
 PROJECTIONS: Final = ("balance", "audit")
-_LOOKS: Final = 100
-_LOOK_AGAIN_S: Final = 0.1
+_MIN_INSYNC: Final = "min.insync.replicas"
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 MAX_COMMAND_RECORD: Final = 4 * 1024 * 1024
@@ -38,15 +37,25 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The names of all topics, for one prefix and one number of partitions."""
+    """The names of all topics, for one prefix and one number of partitions; and on how many brokers
+    at least each record is kept (`replication`), and must be stored before it is acknowledged.
+    """
 
     prefix: str = DEFAULT_PREFIX
     partitions: int = DEFAULT_PARTITIONS
+    replication: int = 1
+    min_insync_replicas: int = 1
 
     def __post_init__(self) -> None:
         """Refuse a number of partitions that would split a slot."""
         if not valid_partition_count(self.partitions):
             message = f"partitions must be a power of two up to 64, not {self.partitions}"
+            raise ValueError(message)
+        if not 1 <= self.min_insync_replicas <= self.replication:
+            message = (
+                f"{self.min_insync_replicas} in-sync replicas cannot be asked for, "
+                f"of a replication of {self.replication}"
+            )
             raise ValueError(message)
 
     @property
@@ -97,7 +106,8 @@ async def missing_topics(admin: AIOKafkaAdminClient, topics: Topics) -> list[Top
     """Return the topics the broker does not have.
 
     Raises:
-        TopicMismatch: one exists with other partitions or settings than `Topics.specs` says.
+        TopicMismatch: one exists with other partitions or settings than `Topics.specs` says, or on
+            fewer brokers than it should be.
     """
     specs = topics.specs()
     known = {
@@ -111,20 +121,24 @@ async def missing_topics(admin: AIOKafkaAdminClient, topics: Topics) -> list[Top
         for spec in present
         if (found := len(known[spec.name]["partitions"])) != spec.partitions
     ]
-    differences += await _config_differences(admin, present)
+    differences += [
+        f"{spec.name}: on {found} broker{'s' if found > 1 else ''}, expected {topics.replication}; "
+        "add replicas with kafka-reassign-partitions.sh"
+        for spec in present
+        if (found := _replication(known[spec.name])) < topics.replication
+    ]
+    differences += await _config_differences(admin, present, topics.min_insync_replicas)
     if differences:
         raise TopicMismatch("; ".join(differences))
     return [spec for spec in specs if spec.name not in known]
 
 
-async def apply_topics(
-    admin: AIOKafkaAdminClient, topics: Topics, *, replication_factor: int = 1
-) -> list[TopicSpec]:
-    """Create the topics that are missing and return them, when they can be used.
+async def apply_topics(admin: AIOKafkaAdminClient, topics: Topics) -> list[TopicSpec]:
+    """Create the topics that are missing and return them.
 
     Raises:
         TopicMismatch: see `missing_topics`.
-        KafkaError: the broker refused to create one, or does not come to know it.
+        KafkaError: the broker refused to create one.
     """
     missing = await missing_topics(admin, topics)
     if not missing:
@@ -134,8 +148,8 @@ async def apply_topics(
             NewTopic(
                 spec.name,
                 num_partitions=spec.partitions,
-                replication_factor=replication_factor,
-                topic_configs=spec.config,
+                replication_factor=topics.replication,
+                topic_configs=spec.config | _durability(topics),
             )
             for spec in missing
         ]
@@ -145,21 +159,7 @@ async def apply_topics(
         if code and error is not TopicAlreadyExistsError:
             message = f"{topic}: {rest[0] if rest else error.__name__}"
             raise KafkaError(message)
-    await _known_to_brokers(admin, missing)
     return missing
-
-
-async def _known_to_brokers(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
-    """Return when brokers tell of topics that were created: under load some time after they are,
-    and a service that starts in between would refuse to run.
-    """
-    names = [spec.name for spec in specs]
-    for _ in range(_LOOKS):
-        if not any(topic["error_code"] for topic in await admin.describe_topics(names)):
-            return
-        await asyncio.sleep(_LOOK_AGAIN_S)
-    message = f"created, but not there after {_LOOKS * _LOOK_AGAIN_S:.0f} s: {', '.join(names)}"
-    raise KafkaError(message)
 
 
 async def check_topics(admin: AIOKafkaAdminClient, topics: Topics) -> None:
@@ -175,7 +175,20 @@ async def check_topics(admin: AIOKafkaAdminClient, topics: Topics) -> None:
         raise TopicMismatch(message)
 
 
-async def _config_differences(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> list[str]:
+def _durability(topics: Topics) -> dict[str, str]:
+    """Return the setting, unless it says nothing: then the brokers' own default may say more."""
+    least = topics.min_insync_replicas
+    return {_MIN_INSYNC: str(least)} if least > 1 else {}
+
+
+def _replication(description: Mapping[str, Any]) -> int:
+    """Return on how many brokers the worst kept partition of a topic is."""
+    return min(len(partition["replicas"]) for partition in description["partitions"])
+
+
+async def _config_differences(
+    admin: AIOKafkaAdminClient, specs: list[TopicSpec], min_insync_replicas: int
+) -> list[str]:
     if not specs:
         return []
     responses = await admin.describe_configs(
@@ -186,9 +199,16 @@ async def _config_differences(admin: AIOKafkaAdminClient, specs: list[TopicSpec]
         for response in responses
         for resource in response.resources
     }
-    return [
+    different = [
         f"{spec.name}: {key} is {actual[spec.name].get(key)}, expected {value}"
         for spec in specs
         for key, value in spec.config.items()
         if actual[spec.name].get(key) != value
     ]
+    less_durable = [
+        f"{spec.name}: {_MIN_INSYNC} is {found}, expected at least {min_insync_replicas}; "
+        "set it with kafka-configs.sh"
+        for spec in specs
+        if (found := int(actual[spec.name].get(_MIN_INSYNC, 1))) < min_insync_replicas
+    ]
+    return different + less_durable

@@ -53,7 +53,9 @@ def _explained(failure: Exception, where: str, security: KafkaSecurity) -> str:
         case ConnectionRefusedError() | TimeoutError():
             told = f"no broker answers at {where}"
         case KafkaConnectionError() | ConnectionError():
-            told = f"{where} hangs up: it may want other security than {security.protocol}"
+            told = f"{where} hangs up: it wants other security than {security.protocol}"
+            if security.protocol == "SSL" and not security.certificate_file:
+                told += ", or a client certificate"
         case _:
             told = f"{where}: {failure or type(failure).__name__}"
     return told

@@ -56,7 +56,6 @@ VERBS: Final = (
     ("bench",),
     ("bench", "throughput"),
     ("bench", "latency"),
-    ("bench", "scaling"),
 )
 GROUPS: Final = {
     "",

@@ -41,3 +41,9 @@ def test_a_number_of_partitions_that_splits_slots_is_refused(partitions: int) ->
 
 def test_a_prefix_is_put_before_every_name() -> None:
     assert all(spec.name.startswith("test-1.") for spec in Topics("test-1.", 4).specs())
+
+
+def test_more_replicas_in_sync_than_there_are_is_refused() -> None:
+    Topics(replication=3, min_insync_replicas=3)
+    with pytest.raises(ValueError, match="2 in-sync replicas cannot be asked for"):
+        Topics(min_insync_replicas=2)
