@@ -164,6 +164,7 @@ def test_what_is_not_used_is_not_opened(helm: Helm) -> None:
     values: dict[str, Any] = {"networkPolicy": {"http": {"from": []}, "metrics": {"from": []}}}
     documents = helm.template(_EVERYTHING, values=values)
     assert 443 not in _ports(documents, "Egress")["query-api"]
+    assert 4318 in _ports(documents, "Egress")["query-api"], "with tracing only"
     assert _ports(documents, "Ingress")["query-api"] == set()
 
 

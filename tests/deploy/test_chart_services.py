@@ -211,6 +211,8 @@ def test_jobs_that_are_no_hooks_get_a_new_name_with_new_content(helm: Helm) -> N
         ({"logLevel": "debug"}, _SERVICES),
         ({"queryApi": {"jwt": {"audience": "other"}}}, {"query-api"}),
         ({"services": {"outbox-relay": {"secret": "renewed"}}}, {"outbox-relay"}),
+        ({"services": {"outbox-relay": {"groups": 2}}}, {"outbox-relay"}),
+        ({"tracing": {"enabled": True, "endpoint": "http://collector:4318"}}, _SERVICES),
         ({"kafka": {"replicationFactor": 5}}, set[str]()),
         ({"services": {"outbox-relay": {"replicas": 3}}}, set[str]()),
         ({"monitoring": {"podMonitor": {"enabled": True}}}, set[str]()),
