@@ -26,6 +26,10 @@ _FETCH_BYTES: Final = 2 * 1024 * 1024
 _GATHER_BYTES: Final = 256 * 1024
 _STOP_TIMEOUT_S: Final = 5.0
 _COMMIT_EVERY_S: Final = 0.5
+# The answer to a heartbeat is how a member learns that partitions are shared out anew; those of one
+# that left stand still until all have learned it. Independent of the session timeout, which is long
+# only to bear pauses.
+_HEARTBEAT_MS: Final = 500
 
 
 class ConsumerLost(Exception):
@@ -51,7 +55,7 @@ def open_consumer(
         isolation_level="read_committed",
         partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         session_timeout_ms=int(session_timeout_s * 1000),
-        heartbeat_interval_ms=int(session_timeout_s * 100),
+        heartbeat_interval_ms=_HEARTBEAT_MS,
         fetch_max_bytes=_FETCH_BYTES,
         max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
         **settings,

@@ -56,6 +56,7 @@ VERBS: Final = (
     ("bench",),
     ("bench", "throughput"),
     ("bench", "latency"),
+    ("bench", "scaling"),
 )
 GROUPS: Final = {
     "",

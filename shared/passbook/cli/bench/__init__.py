@@ -176,3 +176,28 @@ def http(*, seconds: _Positive = 5, accounts: _Positive = 1000, options: Options
     report = uvloop.run(measure_http(seconds, accounts))
     emit(report, options, lambda: http_table(report))
     return EXIT_OK
+
+
+@app.command
+def scaling(
+    *, commands: _Positive = 60_000, repeats: _Positive = 5, options: Options = DEFAULTS
+) -> int:
+    """Let 1, 2 and 4 instances work off a backlog, and see how long it stops when one comes or goes.
+
+    Every service alone, on the same backlog, all its instances at once; they share the machine with
+    the servers. Then, under a steady load, a second instance is added, ended by SIGTERM and killed,
+    and the longest time is told that any partition stood still. Then the leading relay is
+    terminated, killed and frozen, and the other one takes over. Takes about three minutes.
+
+    Parameters
+    ----------
+    commands
+        How many commands are in the backlog.
+    repeats
+        How often the leading relay ends in each way.
+    """
+    from passbook.cli.bench.scaling import measure_scaling, scaling_table
+
+    report = uvloop.run(measure_scaling(commands, repeats))
+    emit(report, options, lambda: scaling_table(report))
+    return EXIT_OK

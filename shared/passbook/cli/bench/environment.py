@@ -50,22 +50,7 @@ class Environment:
         """
         data_dir = DataDir(self.folder / names[0])
         data_dir.create()
-        environment = {
-            "PASSBOOK_EVENT_STORE_DSN": self.settings.event_store,
-            "PASSBOOK_READ_MODEL_DSN": self.settings.read_model,
-            **self.settings.kafka_environment,
-            "PASSBOOK_TOPIC_PREFIX": self.settings.topic_prefix,
-            "PASSBOOK_LOG_FORMAT": "json",
-            **settings,
-        }
-        specs = [
-            ServiceSpec(
-                name,
-                (sys.executable, "-P", "-m", f"services.{name.replace('-', '_')}"),
-                env=environment,
-            )
-            for name in names
-        ]
+        specs = [self.spec(name, **settings) for name in names]
         endpoints = Endpoints(
             kafka_bootstrap=self.settings.kafka.bootstrap,
             event_store_dsn=self.settings.event_store,
@@ -77,6 +62,19 @@ class Environment:
             ) as supervisor:
                 await supervisor.wait_ready(_READY_S)
                 yield supervisor
+
+    def spec(self, name: str, **settings: str) -> ServiceSpec:
+        """Return how to run a service here, with further `settings` in its environment."""
+        environment = {
+            "PASSBOOK_EVENT_STORE_DSN": self.settings.event_store,
+            "PASSBOOK_READ_MODEL_DSN": self.settings.read_model,
+            **self.settings.kafka_environment,
+            "PASSBOOK_TOPIC_PREFIX": self.settings.topic_prefix,
+            "PASSBOOK_LOG_FORMAT": "json",
+            **settings,
+        }
+        command = (sys.executable, "-P", "-m", f"services.{name.replace('-', '_')}")
+        return ServiceSpec(name, command, env=environment)
 
 
 @dataclass(frozen=True, slots=True)
