@@ -56,7 +56,8 @@ Metrics, all with the prefix `passbook_`:
     http_seconds{route}                  one request but streams, histogram
     http_in_progress                     requests, streams too, gauge
     http_refused_total{reason}           over a limit, by the problem's code
-    trace_spans_dropped_total{reason}    queue: it was full; unsent: the collector did not take them
+    trace_spans_dropped_total{reason}    limit: a message that was sampled and not followed; queue: it
+                                         was full; unsent: the collector did not take them
     loop_lag_seconds                     how late the event loop runs, gauge
 """
 

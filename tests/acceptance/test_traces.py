@@ -1,12 +1,15 @@
 """One command, followed through the real processes to a collector; and a collector that is away."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from passbook.client import PassbookClient
 from passbook.embedded.ports import LOOPBACK, free_port
 from tests.support.collector import Collector, Received, collecting
 from tests.support.until import until
@@ -180,3 +183,52 @@ async def test_rejections_are_no_errors_and_who_was_not_sampled_is_not_followed(
     (withdrawal,) = [span for span in spans if span.kind == "SERVER"]
     assert withdrawal.attributes["url.query"] == "REDACTED"
     assert AMOUNT.encode() not in b"".join(collector.texts)
+
+
+async def test_a_collector_that_is_away_neither_slows_nor_stops_nor_fills_the_log(
+    world: World, collector: Collector
+) -> None:
+    """Nobody listens, nobody answers, it refuses: services work, say so once, and stop in time.
+
+    Seen to fail: with OpenTelemetry's own end of the queue, services that wait for an answer take more
+    than eight seconds; with its own logging, the log has a line for every attempt.
+    """
+    collector.answering.clear()
+    with collecting() as refusing:
+        refusing.status = HTTPStatus.SERVICE_UNAVAILABLE
+        nobody = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{free_port()}"}
+        away = {
+            COMMAND_SERVICE: collector.environment,
+            RELAY: refusing.environment,
+            BALANCES: collector.environment | nobody,
+            AUDIT: collector.environment,
+        }
+        quickly = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+        started = [world.start(name, **(told | quickly)) for name, told in away.items()]
+        for process in started:
+            await process.ready()
+        account = uuid4()
+        async with PassbookClient(world.kafka, world.topics) as bank:
+            await bank.open_account(OWNER, "100", account_id=account, traceparent=_context(1))
+            many = (
+                bank.deposit(account, "1", traceparent=_context(number)) for number in range(2, 501)
+            )
+            await asyncio.gather(*many)
+        await world.current(500, 30)
+        for process in started:
+            await until(lambda process=process: process.logged("traces.unsent"), 20)  # type: ignore[misc]
+        for process in started:
+            assert await process.metric("passbook_trace_spans_dropped_total") > 0
+            assert await process.get("/readyz") == (200, "ok\n")
+        for process in started:
+            code, seconds = await process.terminate()
+            assert (process.name, code) == (process.name, 0)
+            assert seconds < 6
+            lines = process.log.read_text("utf-8").splitlines()
+            assert len(process.logged("traces.unsent")) == 1
+            assert all(line.startswith("{") for line in lines), lines
+            assert not any("opentelemetry" in line.lower() for line in lines), lines
+
+
+def _context(number: int) -> str:
+    return f"00-{number:032x}-{number:016x}-01"

@@ -20,8 +20,8 @@ stands directly below the span that sent it, however often an event is delivered
 
 Services work on batches, so each batch has a span too, in a trace of its own, with a link to each
 command it is about; the spans of the commands link back to it. A command that the sender did not
-sample costs a look at its flags. Of one batch up to `MOST_FOLLOWED` commands have spans: those
-with the lowest trace ids, so that every service picks the same ones and traces stay whole.
+sample costs a look at its flags. Of one batch up to 128 commands have spans, and 500 in a second
+and service: those with the lowest trace ids, so that all services pick the same ones (`Choice`).
 
 What the domain refuses is no error of a span (`passbook.outcome`, `passbook.error.code`); what
 infrastructure fails at is, by its class (`error.type`), never by its text. Ids of accounts and commands

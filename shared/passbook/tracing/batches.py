@@ -23,7 +23,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from passbook.tracing.following import chosen
+from passbook.telemetry import TRACE_SPANS_DROPPED
+from passbook.tracing.following import Choice
 
 Attributes = Mapping[str, str | int]
 Thing = TypeVar("Thing")
@@ -77,6 +78,7 @@ class BatchTraces(Generic[Thing]):
         self._context_of = context_of
         self._describe = describe
         self._tracer = tracer or get_tracer("passbook")
+        self._choice = Choice()
 
     def begin(
         self, things: Sequence[Thing], began_ns: int | None = None
@@ -88,7 +90,11 @@ class BatchTraces(Generic[Thing]):
         found = [(sampled, thing) for thing in things if (sampled := context_of(thing))]
         if not found:
             return None
-        followed = [(_remote(traceparent), thing) for traceparent, thing in chosen(found)]
+        followed = [(_remote(parent), thing) for parent, thing in self._choice.of(found)]
+        if len(followed) < len(found):
+            TRACE_SPANS_DROPPED.labels("limit").inc(len(found) - len(followed))
+        if not followed:
+            return None
         hop = self._hop
         began_ns = began_ns or time.time_ns()
         batch = self._tracer.start_span(
