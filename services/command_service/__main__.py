@@ -9,12 +9,13 @@ from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
-from passbook.messaging.consumer import Consumer
+from passbook.messaging.group_consumer import Consumer
 from passbook.messaging.producer import Producer
 from passbook.projection.inline import inline_hook
 from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
 from passbook.tracing.switch import processing
 from services.command_service.answers import AnswerDesk
+from services.command_service.counted import announce
 from services.command_service.engine import CommandService
 from services.command_service.snapshotting import SnapshotWriter
 from services.command_service.traces import described_command, sampled_command
@@ -63,6 +64,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
 def main() -> int:
     """Run until SIGTERM; return the exit code."""
     settings = Settings()
+    announce(settings.topics)
     return run_service(NAME, settings, lambda stop, health: session(stop, health, settings))
 
 

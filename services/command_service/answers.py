@@ -17,8 +17,9 @@ from passbook.domain.slots import partition_of, slot_of
 from passbook.eventstore.store import CommandOutcome
 from passbook.messaging import outcomes
 from passbook.messaging.commands import BadCommand, CommandMessage
-from passbook.messaging.consumer import Consumer, Record
+from passbook.messaging.consumer import Record
 from passbook.messaging.dead_letters import dead_letter
+from passbook.messaging.group_consumer import Consumer
 from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
@@ -28,6 +29,7 @@ from services.command_service.traces import answering
 
 if TYPE_CHECKING:
     from passbook.tracing.batches import BatchTrace
+from services.command_service.counted import ACCEPTED, type_of
 
 _REMEMBERED_SLOTS: Final = 16_384
 
@@ -110,16 +112,16 @@ class AnswerDesk:
     async def _publish(self, answers: Sequence[Answer]) -> None:
         letters: dict[int, list[Outgoing]] = defaultdict(list)
         records: dict[int, list[Outgoing]] = defaultdict(list)
-        counts: Counter[str] = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         encoder = _Encoder()
         for answer in answers:
             record, message, outcome = answer
             if outcome is not None:
-                counts[outcome.error_code or "accepted"] += 1
+                counts[type_of(record, message), outcome.error_code or ACCEPTED] += 1
                 records[self._partition(record, outcome)].append(encoder.encode(message, outcome))
             if isinstance(message, BadCommand):
                 if outcome is None:
-                    counts[message.code] += 1
+                    counts[type_of(record, message), message.code] += 1
                 letters[record.partition].append(dead_letter(record, message.reason))
                 log.warning(
                     "command.malformed",
@@ -133,8 +135,8 @@ class AnswerDesk:
             DEAD_LETTERS.labels(self._topics.commands_dlq).inc(sum(map(len, letters.values())))
         if records:
             await self._producer.publish(self._topics.outcomes, records)
-        for code, count in counts.items():
-            COMMANDS_DECIDED.labels(code).inc(count)
+        for labels, count in counts.items():
+            COMMANDS_DECIDED.labels(*labels).inc(count)
 
     def _partition(self, record: Record, outcome: CommandOutcome) -> int:
         """The partition of the account, which is that of the command unless its sender chose

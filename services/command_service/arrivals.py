@@ -26,7 +26,8 @@ import structlog
 
 from passbook.eventstore.ids import FastUUID
 from passbook.messaging.commands import BadCommand, CommandMessage, decode
-from passbook.messaging.consumer import Consumer, Record
+from passbook.messaging.consumer import Record
+from passbook.messaging.group_consumer import Consumer
 from passbook.telemetry import PARTITIONS_HELD
 
 _LOOK_AGAIN_S: Final = 30.0

@@ -32,7 +32,8 @@ from passbook.eventstore.ids import batch_stamp
 from passbook.eventstore.snapshots import Snapshot
 from passbook.eventstore.store import CommandOutcome, EventStore, NewEvent, new_event
 from passbook.messaging.commands import BadCommand, CommandMessage
-from passbook.messaging.consumer import Consumer, Record, next_offsets
+from passbook.messaging.consumer import Record
+from passbook.messaging.group_consumer import Consumer, next_offsets
 from passbook.messaging.outcomes import CONFLICT, CONFLICT_MESSAGE
 from passbook.service import PartStopped
 from passbook.telemetry import APPEND_RETRIES, APPEND_SECONDS, COMMANDS_DUPLICATE
@@ -48,6 +49,7 @@ from services.command_service.traces import appending
 
 if TYPE_CHECKING:
     from passbook.tracing.batches import BatchTrace, BatchTraces
+from services.command_service.counted import observe_poll
 
 _POLL_S: Final = 0.5
 _ATTEMPTS: Final = 20
@@ -140,6 +142,7 @@ class CommandService:
             arrivals, offsets = self._held.cut(arrivals, offsets, unreadable)
         trace = self._traces.begin(arrivals, began_ns) if self._traces else None
         batch = self._decide(arrivals, {})
+        observe_poll(records.values(), began_ns)
         batch.offsets = offsets
         batch.trace = trace
         return batch

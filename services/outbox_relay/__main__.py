@@ -12,6 +12,7 @@ from passbook.service import Health, alongside, check_kafka, event_store_pool, r
 from passbook.tracing.described import published_event, sampled_outgoing
 from passbook.tracing.switch import sending
 from services.outbox_relay.leadership import Leadership
+from services.outbox_relay.measuring import Measuring
 from services.outbox_relay.positions import RelayPositions
 from services.outbox_relay.relay import OutboxRelay
 
@@ -27,7 +28,11 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
         event_store_pool(settings, NAME) as pool,
         Producer(settings.kafka, client_id=NAME) as producer,
         Leadership(settings.event_store, groups) as leadership,
-        alongside(doorbell.run(), leadership.run()),
+        alongside(
+            doorbell.run(),
+            leadership.run(),
+            Measuring(pool, settings.kafka, settings.topics, leadership).run(),
+        ),
     ):
         health.ready()
         relay = OutboxRelay(

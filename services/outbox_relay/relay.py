@@ -23,7 +23,13 @@ from passbook.messaging.events import encode_headers
 from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
-from passbook.telemetry import RELAY_BACKLOG, RELAY_HALTED, RELAY_PUBLISHED, RELAY_REPUBLISHED
+from passbook.telemetry import (
+    RELAY_BACKLOG,
+    RELAY_BACKLOG_SECONDS,
+    RELAY_HALTED,
+    RELAY_PUBLISHED,
+    RELAY_REPUBLISHED,
+)
 from passbook.tracing.switch import ending
 from services.outbox_relay.leadership import Leadership, slots_of
 from services.outbox_relay.positions import RelayPositions
@@ -81,6 +87,7 @@ class OutboxRelay:
         finally:
             # What is waiting is told by whoever leads now, and by nobody else.
             RELAY_BACKLOG.set(0)
+            RELAY_BACKLOG_SECONDS.set(0)
             RELAY_HALTED.set(0)
 
     async def _run(self, stop: asyncio.Event) -> None:
@@ -183,5 +190,7 @@ class OutboxRelay:
             await self._positions.save(self._halted | self._published, self._dirty)
             self._dirty = {}
         heads = await self._store.heads()
-        RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in self._published.items()))
+        behind = {slot: seq for slot, seq in self._published.items() if seq < heads[slot]}
+        RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in behind.items()))
+        RELAY_BACKLOG_SECONDS.set(await self._store.oldest_age_s(behind) if behind else 0)
         RELAY_HALTED.set(len(self._halted))

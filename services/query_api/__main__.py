@@ -26,6 +26,7 @@ from passbook.service import (
 )
 from services.query_api.app import create_app
 from services.query_api.backend import READ_TIMEOUT_S, Backend, check_views, looked_up, watch
+from services.query_api.counted import announce
 from services.query_api.identity.authentication import authenticator
 from services.query_api.identity.loopback import is_loopback
 from services.query_api.listening.server import HttpServer
@@ -118,6 +119,7 @@ async def listening(settings: Settings, app: FastAPI, server: HttpServer) -> Asy
 def main() -> int:
     """Run until SIGTERM; return the exit code."""
     settings = Settings()
+    announce()
     app = create_app(settings.http_max_requests, traced=settings.tracing != "off")
     server = HttpServer(app, settings.http_host, settings.http_port)
     return run_service(

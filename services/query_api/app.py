@@ -21,6 +21,9 @@ from services.query_api.routes import (
 from services.query_api.routes.described import completed
 from services.query_api.streaming.follower import Follower
 
+ROUTERS: Final = tuple(
+    module.router for module in (commands, accounts, history, events, operations, console)
+)
 _MOST_REQUESTS: Final = 256
 
 
@@ -57,8 +60,8 @@ def create_app(most_requests: int = _MOST_REQUESTS, *, traced: bool = False) -> 
     app.state.authenticator = None
     app.state.stopping = Stopping()
     app.state.follower = Follower(lambda: app.state.backend)
-    for module in (commands, accounts, history, events, operations, console):
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
     app.add_middleware(Limits, most_requests=most_requests)

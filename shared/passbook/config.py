@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tracing: Literal["off", "otlp"] = "off"
     """Send spans by OTLP over HTTP (extra `otel`); where to and which, say the `OTEL_…` variables."""
+    build_commit: str = ""
+    """The commit that an image was built from, for the metric `build_info`."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, lt=65536)] = 0
     http_host: str = "127.0.0.1"

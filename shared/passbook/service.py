@@ -15,6 +15,8 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from importlib.metadata import version
+from platform import python_version
 from typing import Final
 
 import asyncpg
@@ -27,13 +29,14 @@ from passbook.config import MissingSetting, Settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent, open_pool
 from passbook.eventstore.preflight import check_event_store
+from passbook.logs import configure_logging
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import PublishFailed
 from passbook.messaging.security import KafkaServers, SecurityRefused, connection_options
 from passbook.messaging.topics import TopicMismatch, check_topics
 from passbook.messaging.unreachable import why_unreachable
 from passbook.probes import serve_probes
-from passbook.telemetry import LOOP_LAG, configure_logging
+from passbook.telemetry import BUILD_INFO, LOOP_LAG, SERVICE_READY, SERVICE_UNAVAILABLE
 from passbook.tracing.switch import TracingRefused, exporting
 
 EXIT_CONFIGURATION: Final = 78
@@ -72,10 +75,12 @@ class Health:
         if self.reason:
             log.info("service.ready")
         self.reason = ""
+        SERVICE_READY.set(1)
 
     def not_ready(self, reason: str) -> None:
         """Say that it does not, and why."""
         self.reason = reason
+        SERVICE_READY.set(0)
 
     def standing_still(self) -> str:
         """Say so when the event loop has not turned lately."""
@@ -107,6 +112,7 @@ def run_service(
     entered before the first session and left after the last one.
     """
     configure_logging(service=name, log_format=settings.log_format, level=settings.log_level)
+    BUILD_INFO.labels(version("passbook"), python_version(), settings.build_commit).set(1)
     health = Health()
     probes = {"/livez": health.standing_still, "/readyz": lambda: health.reason}
     server = serve_probes(settings.metrics_host, settings.metrics_port, probes)
@@ -167,6 +173,7 @@ async def _sessions(stop: asyncio.Event, health: Health, session: Session) -> in
                 retry_s = _FIRST_RETRY_S
             pause_s = retry_s * random.uniform(0.5, 1.0)
             health.not_ready(str(error))
+            SERVICE_UNAVAILABLE.inc()
             log.warning("service.unavailable", error=str(error), retry_s=round(pause_s, 2))
             retry_s = min(retry_s * 2, _LAST_RETRY_S)
             with suppress(TimeoutError):

@@ -36,8 +36,15 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
 
 Metrics, all with the prefix `passbook_`:
 
-    commands_decided_total{outcome}      accepted, rejected, or the code of a bad command
+    build_info{version,python,commit}    1; commit as the image says (PASSBOOK_BUILD_COMMIT), or ""
+    service_ready                        1 while it works, 0 else, gauge
+    service_unavailable_total            sessions ended because something did not answer
+    commands_decided_total{type,outcome} type: OpenAccount …, or unknown; outcome: accepted, or the
+                                         code of the refusal. Answers to duplicates count, too
     commands_duplicate_total             answered from the stored outcome
+    decision_seconds                     one poll of commands: decoded, read up, decided, histogram
+    command_wait_seconds                 from a record's time in Kafka until it is decided, of the
+                                         oldest of each partition in a poll, histogram
     append_seconds                       one append to the event store, histogram
     append_retries_total{reason}
     dead_letters_total{topic}
@@ -45,34 +52,71 @@ Metrics, all with the prefix `passbook_`:
     partitions_held                      waiting for a service that can read a stream, gauge
     snapshots_saved_total                snapshots_dropped_total     snapshots_failed_total
     relay_published_total                relay_backlog_events        relay_leading
+    relay_backlog_seconds                age of the oldest event that is not published, gauge
     relay_groups_leading                 of so many `relay_groups`, sums up over all relays, gauges
     relay_republished_total              relay_halted_slots
     projection_applied_total{projection} projection_lag_events{projection}
+    projection_lag_seconds{projection}         age of the oldest event that is not applied, gauge
     projection_duplicates_total{projection}    projection_gaps_total{projection}
     projection_fenced_total{projection}        projection_parked{projection}
     stream_clients                       stream_frames_total         of Server-Sent Events
-    stream_dropped_total{reason}
+    stream_dropped_total{reason}         queue, timeout, body, stop
     http_requests_total{route,method,status}   status: 2xx, 4xx, 5xx; route: its template, or none
     http_seconds{route}                  one request but streams, histogram
     http_in_progress                     requests, streams too, gauge
     http_refused_total{reason}           over a limit, by the problem's code
     trace_spans_dropped_total{reason}    limit: a message that was sampled and not followed; queue: it
                                          was full; unsent: the collector did not take them
+    consumer_partitions{topic}           of the group, that this member has now, gauge
+    consumer_rebalances_total{topic}     the first assignment counts, too
+    consumer_commits_failed_total{topic}       a few in a rebalance are nothing
     loop_lag_seconds                     how late the event loop runs, gauge
+
+and of the servers, by the relay that leads the first group, every 15 seconds, and by nobody else:
+
+    postgres_connections                 postgres_connections_limit  postgres_database_bytes
+    postgres_commits_total               postgres_rollbacks_total    postgres_deadlocks_total
+    postgres_blocks_read_total           postgres_blocks_hit_total
+    kafka_brokers                        0 when none answers
+    kafka_partitions_underreplicated     kafka_partitions_offline    of our topics
+
+Series whose labels are known beforehand are there with 0 from the start. No label ever says whose
+account, which command or how much.
 """
 
-import logging
-import sys
-from typing import Final, Literal
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from typing import Final
 
-import orjson
-import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.metrics import MetricWrapperBase
+
+# When a series began is not worth a second one beside every counter.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_WAITS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 
+BUILD_INFO: Final = Gauge(
+    "passbook_build_info", "1; the labels say what runs.", ["version", "python", "commit"]
+)
+SERVICE_READY: Final = Gauge("passbook_service_ready", "1 while the service does its work.")
+SERVICE_UNAVAILABLE: Final = Counter(
+    "passbook_service_unavailable", "Sessions that ended because something did not answer."
+)
 COMMANDS_DECIDED: Final = Counter(
-    "passbook_commands_decided", "Commands decided, by outcome.", ["outcome"]
+    "passbook_commands_decided", "Commands answered, by what was decided.", ["type", "outcome"]
+)
+DECISION_SECONDS: Final = Histogram(
+    "passbook_decision_seconds",
+    "One poll of commands: decoded, read up, decided.",
+    buckets=_SECONDS,
+)
+COMMAND_WAIT_SECONDS: Final = Histogram(
+    "passbook_command_wait_seconds",
+    "From the record's time in Kafka until it is decided, of the oldest of a poll's partition.",
+    buckets=_WAITS,
 )
 COMMANDS_DUPLICATE: Final = Counter(
     "passbook_commands_duplicate", "Commands answered from their stored outcome."
@@ -104,6 +148,9 @@ RELAY_REPUBLISHED: Final = Counter(
     "passbook_relay_republished", "Events published again because Kafka had lost them."
 )
 RELAY_BACKLOG: Final = Gauge("passbook_relay_backlog_events", "Events stored but not published.")
+RELAY_BACKLOG_SECONDS: Final = Gauge(
+    "passbook_relay_backlog_seconds", "Age of the oldest event that is stored but not published."
+)
 RELAY_LEADING: Final = Gauge("passbook_relay_leading", "1 in a relay that publishes.")
 RELAY_GROUPS: Final = Gauge("passbook_relay_groups", "Groups into which the slots are dealt.")
 RELAY_GROUPS_LEADING: Final = Gauge(
@@ -117,6 +164,11 @@ PROJECTION_APPLIED: Final = Counter(
 )
 PROJECTION_LAG: Final = Gauge(
     "passbook_projection_lag_events", "Events of the assigned slots not applied.", ["projection"]
+)
+PROJECTION_LAG_SECONDS: Final = Gauge(
+    "passbook_projection_lag_seconds",
+    "Age of the oldest event of the assigned slots that is not applied.",
+    ["projection"],
 )
 PROJECTION_DUPLICATES: Final = Counter(
     "passbook_projection_duplicates", "Events recognised as applied before.", ["projection"]
@@ -148,60 +200,85 @@ HTTP_REFUSED: Final = Counter(
 TRACE_SPANS_DROPPED: Final = Counter(
     "passbook_trace_spans_dropped", "Spans of traces that were not sent.", ["reason"]
 )
+CONSUMER_PARTITIONS: Final = Gauge(
+    "passbook_consumer_partitions", "Partitions that this member of the group has.", ["topic"]
+)
+CONSUMER_REBALANCES: Final = Counter(
+    "passbook_consumer_rebalances", "Times that partitions were shared out anew.", ["topic"]
+)
+CONSUMER_COMMITS_FAILED: Final = Counter(
+    "passbook_consumer_commits_failed", "Offsets that the group did not take.", ["topic"]
+)
 LOOP_LAG: Final = Gauge("passbook_loop_lag_seconds", "How late the event loop runs.")
 
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+# Only one relay measures the servers. In the others these must be missing: 0 brokers is an alarm.
+POSTGRES_CONNECTIONS: Final = Gauge(
+    "passbook_postgres_connections", "Connections to the server.", registry=None
+)
+POSTGRES_CONNECTIONS_LIMIT: Final = Gauge(
+    "passbook_postgres_connections_limit", "Connections that the server takes.", registry=None
+)
+POSTGRES_BYTES: Final = Gauge(
+    "passbook_postgres_database_bytes",
+    "What the event store's database has on disk.",
+    registry=None,
+)
+POSTGRES_COMMITS: Final = Counter(
+    "passbook_postgres_commits", "Transactions committed in this database.", registry=None
+)
+POSTGRES_ROLLBACKS: Final = Counter(
+    "passbook_postgres_rollbacks", "Transactions rolled back in this database.", registry=None
+)
+POSTGRES_DEADLOCKS: Final = Counter(
+    "passbook_postgres_deadlocks", "Deadlocks in this database.", registry=None
+)
+POSTGRES_BLOCKS_READ: Final = Counter(
+    "passbook_postgres_blocks_read", "Blocks that were not in the buffers.", registry=None
+)
+POSTGRES_BLOCKS_HIT: Final = Counter(
+    "passbook_postgres_blocks_hit", "Blocks that were in the buffers.", registry=None
+)
+KAFKA_BROKERS: Final = Gauge(
+    "passbook_kafka_brokers", "Brokers of the cluster; 0 when none answers.", registry=None
+)
+KAFKA_UNDERREPLICATED: Final = Gauge(
+    "passbook_kafka_partitions_underreplicated",
+    "Partitions of our topics with a replica that is not in sync.",
+    registry=None,
+)
+KAFKA_OFFLINE: Final = Gauge(
+    "passbook_kafka_partitions_offline", "Partitions of our topics without a leader.", registry=None
+)
+SERVERS: Final[Collection[MetricWrapperBase]] = (
+    POSTGRES_CONNECTIONS,
+    POSTGRES_CONNECTIONS_LIMIT,
+    POSTGRES_BYTES,
+    POSTGRES_COMMITS,
+    POSTGRES_ROLLBACKS,
+    POSTGRES_DEADLOCKS,
+    POSTGRES_BLOCKS_READ,
+    POSTGRES_BLOCKS_HIT,
+    KAFKA_BROKERS,
+    KAFKA_UNDERREPLICATED,
+    KAFKA_OFFLINE,
+)
 
 
-def configure_logging(
-    *,
-    service: str,
-    log_format: Literal["auto", "json", "console"] = "auto",
-    level: Literal["debug", "info", "warning", "error"] = "info",
-) -> None:
-    """Send structured logs to stderr, as JSON unless it is a terminal or `console` is asked for.
-
-    The standard library's loggers (aiokafka, asyncio) come out the same way, from WARNING up.
+def start_at_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
+    """Have a series of every combination of label values from now on: of one that appears with its
+    first event, no rate sees that event, and of one that is missing no alert is raised.
     """
-    readable = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(
-            fmt="%H:%M:%S.%f" if readable else "iso", utc=not readable
-        ),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    renderers: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=22)]
-        if readable
-        else [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_dumps),
-        ]
-    )
-    structlog.configure(
-        processors=[*shared, *renderers],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    if not readable:  # in a terminal somebody knows which one this is, or `up` says it in front
-        structlog.contextvars.bind_contextvars(service=service)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    # While a broker is away it says so hundreds of times a second, and whatever matters comes back
-    # to us as an exception.
-    logging.getLogger("aiokafka").setLevel(
-        logging.WARNING if level == "debug" else logging.CRITICAL
-    )
+    for labels in product(*values):
+        metric.labels(*labels)
 
 
-def _dumps(value: object, **_options: object) -> str:
-    return orjson.dumps(value, default=str).decode()
+@contextmanager
+def exported(metrics: Iterable[MetricWrapperBase]) -> Iterator[None]:
+    """Have metrics on the page for as long as the block."""
+    for metric in metrics:
+        REGISTRY.register(metric)
+    try:
+        yield
+    finally:
+        for metric in metrics:
+            REGISTRY.unregister(metric)

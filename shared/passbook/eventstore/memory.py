@@ -101,6 +101,15 @@ class InMemoryEventStore:
         """See `EventStore.published`: there is no relay, so everything counts as published."""
         return await self.heads()
 
+    async def oldest_age_s(self, after: Mapping[int, int]) -> float:
+        """See `EventStore.oldest_age_s`."""
+        now = datetime.now(UTC)
+        following = [
+            self._slots[slot][seq] for slot, seq in after.items() if seq < len(self._slots[slot])
+        ]
+        ages = [(now - event.recorded_at).total_seconds() for event in following]
+        return max(0.0, *ages, 0.0)
+
     async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
         """See `EventStore.read_slot`."""
         return self._slots[slot][after : after + limit]

@@ -13,9 +13,7 @@ from passbook.domain.events import AccountEvent
 from passbook.domain.slots import slot_of
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.archive.through import ReadThrough
-from passbook.eventstore.errors import (
-    MomentNotPast,
-)
+from passbook.eventstore.errors import MomentNotPast
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.recording import InlineHook, recorded_events
 from passbook.eventstore.store import (
@@ -63,6 +61,13 @@ _STREAMS: Final = f"""
 """
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _PUBLISHED: Final = "SELECT slot, published_seq FROM eventstore.relay_positions"
+# The first above a number, which is the next one, unless that is archived.
+_OLDEST: Final = """
+SELECT extract(epoch FROM clock_timestamp() - min(e.recorded_at))::float8
+  FROM unnest($1::smallint[], $2::bigint[]) AS p(slot, after)
+ CROSS JOIN LATERAL (SELECT recorded_at FROM eventstore.events
+                      WHERE slot = p.slot AND slot_seq > p.after ORDER BY slot_seq LIMIT 1) e
+"""
 _SLOT: Final = f"""
 SELECT {_EVENT} FROM eventstore.events
  WHERE slot = $1 AND slot_seq > $2 ORDER BY slot_seq LIMIT $3
@@ -203,6 +208,12 @@ class PostgresEventStore:
         """See `EventStore.published`."""
         async with self._connection() as connection:
             return dict(await connection.fetch(_PUBLISHED))
+
+    async def oldest_age_s(self, after: Mapping[int, int]) -> float:
+        """See `EventStore.oldest_age_s`."""
+        async with self._connection() as connection:
+            age = await connection.fetchval(_OLDEST, tuple(after), tuple(after.values()))
+            return max(0.0, age or 0.0)
 
     async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
         """See `EventStore.read_slot`."""

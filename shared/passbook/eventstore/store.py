@@ -135,6 +135,12 @@ class EventStore(Protocol):
         """
         ...
 
+    async def oldest_age_s(self, after: Mapping[int, int]) -> float:
+        """Return the age, in seconds, of the oldest event of the slots in `after` above its number,
+        by the clock of the store; 0 when there is none.
+        """
+        ...
+
     async def read_slot(self, slot: int, after: int, limit: int) -> list[RecordedEvent]:
         """Return up to `limit` events of a slot with numbers above `after`, in order."""
         ...

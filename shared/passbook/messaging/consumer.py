@@ -1,31 +1,22 @@
 """Consuming so that nothing is skipped: every default of the client that loses data is set."""
 
-import asyncio
-import time
-from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from passbook.messaging.header_names import accept_any_header_name
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
-from passbook.messaging.unreachable import why_unreachable
 
 accept_any_header_name()
 
 Record: TypeAlias = ConsumerRecord
 """A record as aiokafka hands it out: topic, partition, offset, key, value, headers."""
 
-__all__ = ["Consumer", "ConsumerLost", "Record"]
+__all__ = ["ConsumerLost", "Record", "open_consumer"]
 
 _FETCH_BYTES: Final = 2 * 1024 * 1024
-_GATHER_BYTES: Final = 256 * 1024
-_STOP_TIMEOUT_S: Final = 5.0
-_COMMIT_EVERY_S: Final = 0.5
 # The answer to a heartbeat is how a member learns that partitions are shared out anew; those of one
 # that left stand still until all have learned it. Independent of the session timeout, which is long
 # only to bear pauses.
@@ -60,171 +51,3 @@ def open_consumer(
         max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
         **settings,
     )
-
-
-class Consumer:
-    """A member of a consumer group that commits only what it is told was processed.
-
-    Group membership decides who usually works on a partition, never who may: two members may see
-    the same record, and whatever is done with it must be fenced elsewhere.
-    """
-
-    def __init__(  # noqa: PLR0913 - what a consumer needs to know
-        self,
-        kafka: str | KafkaServers,
-        topic: str,
-        *,
-        group: str,
-        client_id: str,
-        max_records: int,
-        session_timeout_s: float = 30.0,
-        gather_s: float = 0.0,
-    ) -> None:
-        """Remember where to connect; `start` does it.
-
-        With `gather_s` the broker holds records back for so long, or until there are many: fewer
-        requests, later answers.
-        """
-        self.topic = topic
-        self._kafka = kafka
-        self._max_records = max_records
-        self._processed: dict[int, int] = {}
-        self._committed_at = 0.0
-        self._consumer = open_consumer(
-            topic,
-            kafka=kafka,
-            group=group,
-            client_id=client_id,
-            session_timeout_s=session_timeout_s,
-            max_poll_interval_ms=300_000,
-            max_poll_records=max_records,
-            fetch_min_bytes=_GATHER_BYTES if gather_s else 1,
-            fetch_max_wait_ms=int(gather_s * 1000) or 500,
-        )
-
-    async def start(self) -> None:
-        """Join the group.
-
-        Raises:
-            ConsumerLost: no broker answers.
-        """
-        try:
-            await self._consumer.start()
-        except BaseException as error:
-            await self.stop()  # a client that did not start leaves connections and tasks behind
-            if isinstance(error, KafkaError):
-                raise ConsumerLost(await why_unreachable(error, self._kafka)) from error
-            raise
-
-    async def stop(self) -> None:
-        """Leave the group, within five seconds."""
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self._consumer.stop()
-        except TimeoutError:
-            return
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        _type: type[BaseException] | None,
-        _value: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
-    def assigned(self) -> frozenset[int]:
-        """Return the partitions that this member works on now."""
-        return frozenset(partition.partition for partition in self._consumer.assignment())
-
-    async def poll(self, timeout_s: float) -> dict[int, list[Record]]:
-        """Return the next records by partition, each partition's in order; none after the timeout.
-
-        Raises:
-            ConsumerLost: the broker reported something that reading on cannot mend.
-        """
-        try:
-            batches = await self._consumer.getmany(
-                timeout_ms=int(timeout_s * 1000), max_records=self._max_records
-            )
-        except KafkaError as error:
-            raise ConsumerLost(str(error)) from error
-        return {partition.partition: records for partition, records in batches.items()}
-
-    async def caught_up(self, partitions: Iterable[int]) -> frozenset[int]:
-        """Return those of these partitions of which everything that the broker has was handed out.
-
-        Takes as long as a fetch waits for records, half a second, when there are none.
-        """
-        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
-        try:
-            ends = await self._consumer.end_offsets(wanted)
-            return frozenset(
-                [
-                    part.partition
-                    for part in wanted
-                    if await self._consumer.position(part) >= ends[part]
-                ]
-            )
-        except (KafkaError, IllegalStateError):
-            return frozenset()
-
-    def hold(self, offsets: Mapping[int, int]) -> None:
-        """Hand out nothing more of these partitions until they are released, and go on then at
-        these offsets (partition → offset). A partition that is assigned anew is not held any more.
-        """
-        for partition, offset in offsets.items():
-            part = TopicPartition(self.topic, partition)
-            if part in self._consumer.assignment():
-                self._consumer.pause(part)
-                self._consumer.seek(part, offset)
-
-    def release(self, partitions: Iterable[int]) -> None:
-        """Go on with partitions that were held."""
-        for partition in partitions:
-            part = TopicPartition(self.topic, partition)
-            if part in self._consumer.assignment():
-                self._consumer.resume(part)
-
-    async def processed(self, next_offsets: Mapping[int, int]) -> None:
-        """Take note that everything before these offsets (partition → offset) is done with; the
-        group is told twice a second, because every commit is a request.
-
-        Raises:
-            ConsumerLost: the broker refused.
-        """
-        self._processed |= next_offsets
-        if time.monotonic() - self._committed_at > _COMMIT_EVERY_S:
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Tell the group where it would start again.
-
-        Advisory. A commit that comes too late, after a rebalance, is not an error: whoever has the
-        partition now will see the records again and recognise them.
-        """
-        self._committed_at = time.monotonic()
-        processed, self._processed = self._processed, {}
-        offsets = {
-            TopicPartition(self.topic, partition): offset
-            for partition, offset in processed.items()
-            if TopicPartition(self.topic, partition) in self._consumer.assignment()
-        }
-        if not offsets:
-            return
-        try:
-            await self._consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError):
-            return
-        except KafkaError as error:
-            raise ConsumerLost(str(error)) from error
-
-
-def next_offsets(batches: Mapping[int, list[Record]]) -> dict[int, int]:
-    """Return partition → the offset after the last record of a poll."""
-    return {partition: records[-1].offset + 1 for partition, records in batches.items()}

@@ -24,9 +24,10 @@ from passbook.domain.slots import SLOT_COUNT, partition_of
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.store import EventStore
-from passbook.messaging.consumer import Consumer, Record, next_offsets
+from passbook.messaging.consumer import Record
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.events import ForeignRecord, PublishedEvent, decode
+from passbook.messaging.group_consumer import Consumer, next_offsets
 from passbook.projection.applying import Applier
 from passbook.projection.parking import MISFITS
 from passbook.projection.positions import Fenced
@@ -38,6 +39,7 @@ from passbook.telemetry import (
     PROJECTION_FENCED,
     PROJECTION_GAPS,
     PROJECTION_LAG,
+    PROJECTION_LAG_SECONDS,
 )
 from passbook.tracing.switch import ending
 
@@ -232,12 +234,15 @@ class ProjectionRuntime:
         try:
             heads = await self._store.heads()
             published = await self._store.published()
+            behind = {slot: self._at[slot] for slot in mine if self._at[slot] < heads[slot]}
+            age_s = await self._store.oldest_age_s(behind) if behind else 0.0
         except StoreUnavailable as error:
             log.warning("service.unavailable", error=str(error), retry_s=_TEND_EVERY_S)
             return
         PROJECTION_LAG.labels(self._projection.name).set(
-            sum(max(0, heads[slot] - self._at[slot]) for slot in mine)
+            sum(heads[slot] - at for slot, at in behind.items())
         )
+        PROJECTION_LAG_SECONDS.labels(self._projection.name).set(age_s)
         still = [slot for slot in mine if self._tended.get(slot) == self._at[slot]]
         self._tended = dict(self._at)
         await self._heal({slot: published.get(slot, 0) for slot in still})

@@ -11,12 +11,24 @@ from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import check_durability, check_event_store, check_migrated
-from passbook.messaging.consumer import Consumer
 from passbook.messaging.dead_letters import DeadLetterOffice
+from passbook.messaging.group_consumer import Consumer, announce_consumer
+from passbook.messaging.topics import Topics
 from passbook.projection.positions import Positions
 from passbook.projection.protocol import Projection, doorbell_channel, projection_migrations
 from passbook.projection.runtime import ProjectionRuntime
 from passbook.service import Health, alongside, check_kafka, database_pool, run_service
+from passbook.telemetry import (
+    DEAD_LETTERS,
+    PROJECTION_APPLIED,
+    PROJECTION_DUPLICATES,
+    PROJECTION_FENCED,
+    PROJECTION_GAPS,
+    PROJECTION_LAG,
+    PROJECTION_LAG_SECONDS,
+    PROJECTION_PARKED,
+    start_at_zero,
+)
 from passbook.tracing.described import consumed_event, sampled_record
 from passbook.tracing.switch import processing
 
@@ -26,6 +38,7 @@ _PREFLIGHT_TIMEOUT_S = 10.0
 
 def run_projector(name: str, projection: Projection, settings: Settings) -> int:
     """Run a projection as the service `name` until SIGTERM; return the exit code."""
+    _announce(projection.name, settings.topics)
     return run_service(
         name, settings, lambda stop, health: session(stop, health, name, projection, settings)
     )
@@ -76,6 +89,22 @@ async def session(
             )
             health.ready()
             await runtime.run(stop)
+
+
+def _announce(projection: str, topics: Topics) -> None:
+    """Have every series that this projector will count in from now on."""
+    for metric in (
+        PROJECTION_APPLIED,
+        PROJECTION_DUPLICATES,
+        PROJECTION_FENCED,
+        PROJECTION_GAPS,
+        PROJECTION_LAG,
+        PROJECTION_LAG_SECONDS,
+        PROJECTION_PARKED,
+    ):
+        start_at_zero(metric, (projection,))
+    start_at_zero(DEAD_LETTERS, (topics.events_dlq(projection),))
+    announce_consumer(topics.events)
 
 
 async def _preflight(

@@ -1,6 +1,7 @@
 """Stand-ins for the two Kafka clients of the command service."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -57,6 +58,7 @@ class ScriptedConsumer:
                     key=message.key,
                     value=message.value,
                     headers=tuple(message.headers),
+                    timestamp=int(time.time() * 1000),
                 )
             )
             self._offset += 1
