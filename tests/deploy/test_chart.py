@@ -28,8 +28,8 @@ _FILES: Final = [path.name for path in _VALUES]
 def test_kubernetes_knows_every_field(helm: Helm, values: Path, version: str) -> None:
     """Against its published schemas, where a field it does not know is an error.
 
-    Seen to fail: `maxUnavailible` in a budget, `sizeLimit: 1.5x`, a port without a protocol that
-    exists, a probe with `path` beside `httpGet`, and `lagThreshold` as a number for KEDA.
+    Seen to fail: `maxUnavailible` in a budget, `path` beside `httpGet` in a probe, `lagThreshold` as a
+    number for KEDA, `jobLabels` in the monitor.
     """
     documents = helm.template(values, kube_version=version)
     assert documents
@@ -70,6 +70,7 @@ def test_names_are_valid_and_unique(helm: Helm, values: Path) -> None:
         ({"kafka": {"bootstrapServers": ""}}, "kafka.bootstrapServers is not set"),
         ({"kafka": {"bootstrapServers": "kafka"}}, "bootstrapServers"),
         ({"kafka": {"partitions": 12}}, "partitions"),
+        ({"kafka": {"replicationFactor": 1}}, "minInsyncReplicas is more"),
         ({"kafka": {"password": "x"}}, "password"),
         ({"kafka": {"sasl": {"password": "x"}}}, "password"),
         ({"kafka": {"tls": {"caSecret": "ca"}}}, "without TLS"),

@@ -5,6 +5,7 @@ The parts of a pod that services and jobs have in common. All take the same dict
   secret     the name of its Secret
   login      its name in Kafka
   eventStore, readModel, kafka, http   what it uses
+  passwordsSecret   the name of the Secret with everybody's passwords
 */}}
 
 {{- define "passbook.podMetadata" -}}
@@ -86,9 +87,8 @@ securityContext:
 - {name: PASSBOOK_KAFKA_BOOTSTRAP, value: {{ .bootstrapServers | quote }}}
 - {name: PASSBOOK_TOPIC_PREFIX, value: {{ .topicPrefix | quote }}}
 - {name: PASSBOOK_TOPIC_PARTITIONS, value: {{ .partitions | quote }}}
-{{- if eq $.component "topics" }}
 - {name: PASSBOOK_TOPIC_REPLICATION, value: {{ .replicationFactor | quote }}}
-{{- end }}
+- {name: PASSBOOK_TOPIC_MIN_INSYNC_REPLICAS, value: {{ .minInsyncReplicas | quote }}}
 - {name: PASSBOOK_KAFKA_SESSION_TIMEOUT_S, value: {{ .sessionTimeoutSeconds | quote }}}
 {{- if ne .securityProtocol "PLAINTEXT" }}
 - {name: PASSBOOK_KAFKA_SECURITY_PROTOCOL, value: {{ .securityProtocol }}}
@@ -140,20 +140,15 @@ securityContext:
     name: {{ .root.Values.postgresql.tls.caSecret }}
     items: [{key: {{ .root.Values.postgresql.tls.caKey }}, path: postgresql_ca.crt}]
 {{- end }}
-{{- with .passwordsSecret }}
-- secret:
-    name: {{ . }}
-    items:
-      {{- range list "passbook_command_service" "passbook_outbox_relay" "passbook_balance_projector" "passbook_audit_projector" "passbook_reader" "passbook_query_api" }}
-      - {key: {{ . }}, path: logins/{{ . }}}
-      {{- end }}
-{{- end }}
 {{- end }}
 
 {{- define "passbook.volumeMounts" -}}
 - {name: tmp, mountPath: /tmp}
 {{- if include "passbook.secretSources" . }}
 - {name: secrets, mountPath: /run/secrets/passbook, readOnly: true}
+{{- end }}
+{{- if .passwordsSecret }}
+- {name: logins, mountPath: /run/secrets/passbook-logins, readOnly: true}
 {{- end }}
 {{- if and .eventStore .root.Values.archive.existingClaim }}
 - {name: archive, mountPath: /archive, readOnly: true}
@@ -172,6 +167,10 @@ securityContext:
     defaultMode: 0440
     sources:
       {{- trim . | nindent 6 }}
+{{- end }}
+{{- with .passwordsSecret }}
+- name: logins
+  secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- if and .eventStore .root.Values.archive.existingClaim }}
 - name: archive

@@ -42,6 +42,9 @@ query-api: {login: passbook_query_api, readModel: true, http: true}
 {{- if and (eq .Values.kafka.securityProtocol "SASL_PLAINTEXT") (eq .Values.kafka.sasl.mechanism "PLAIN") }}
 {{- fail "kafka.sasl.mechanism PLAIN sends the password as it is: it needs securityProtocol SASL_SSL" }}
 {{- end }}
+{{- if gt (int .Values.kafka.minInsyncReplicas) (int .Values.kafka.replicationFactor) }}
+{{- fail "kafka.minInsyncReplicas is more than kafka.replicationFactor" }}
+{{- end }}
 {{- if and .Values.kafka.tls.caSecret (not (include "passbook.tls" .)) }}
 {{- fail "kafka.tls.caSecret is set, but kafka.securityProtocol is without TLS" }}
 {{- end }}
