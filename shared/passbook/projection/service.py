@@ -10,14 +10,9 @@ from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
-<<<<<<< HEAD
-from passbook.eventstore.preflight import check_durability, check_event_store, check_migrated
-=======
 from passbook.eventstore.preflight import check_event_store, check_migrated
 from passbook.eventstore.rights import check_rights
 from passbook.eventstore.server import check_durability, check_server
-from passbook.messaging.consumer import Consumer
->>>>>>> 63c845b (least privilege: a matrix of 280 statements by every login, rights nobody uses taken away; preflight refuses what a service cannot work with, doctor finds the same)
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.group_consumer import Consumer, announce_consumer
 from passbook.messaging.topics import Topics
