@@ -18,8 +18,8 @@ MOST_A_SECOND: Final = 500
 command is decided in 40.
 """
 
-_SAMPLED: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][13579bdf]", re.ASCII
+_CONTEXT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
 )
 _ODD: Final = "13579bdf"
 _RATIO: Final = slice(19, 35)
@@ -31,7 +31,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 def sampled(traceparent: str | None) -> str | None:
     """Return it when it says that its trace is recorded, and is one."""
-    if not traceparent or traceparent[-1] not in _ODD or not _SAMPLED.fullmatch(traceparent):
+    if not traceparent or traceparent[-1] not in _ODD or not _CONTEXT.fullmatch(traceparent):
         return None
     return traceparent
 
