@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.support.world",
     "tests.support.helm",
     "tests.support.secured",
+    "tests.support.prometheus",
 ]
 
 # A shell without job control starts its background jobs with SIGINT ignored, `nohup` ignores SIGHUP,

@@ -16,19 +16,15 @@ from passbook.messaging.reader import TopicReader
 from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import Topics
 
-_READ: Final = """
-SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions
- WHERE topic IN ('', $1)
-"""
+_READ: Final = "SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions"
 _WRITE: Final = """
-INSERT INTO eventstore.relay_positions AS r (slot, published_seq, partition, kafka_offset, topic)
-SELECT *, $5 FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
+INSERT INTO eventstore.relay_positions AS r (slot, published_seq, partition, kafka_offset)
+SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
     ON CONFLICT (slot) DO UPDATE SET published_seq = excluded.published_seq,
        partition = excluded.partition, kafka_offset = excluded.kafka_offset,
-       topic = excluded.topic, updated_at = clock_timestamp()
- WHERE (r.published_seq, r.partition, r.kafka_offset, r.topic)
-       IS DISTINCT FROM
-       (excluded.published_seq, excluded.partition, excluded.kafka_offset, excluded.topic)
+       updated_at = clock_timestamp()
+ WHERE (r.published_seq, r.partition, r.kafka_offset)
+       IS DISTINCT FROM (excluded.published_seq, excluded.partition, excluded.kafka_offset)
 """
 _READ_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.2
@@ -55,21 +51,19 @@ class RelayPositions:
         self._topics = topics
 
     async def hints(self) -> dict[int, Hint]:
-        """Return the stored hint of each slot that has one for this topic.
+        """Return the stored hint of each slot that has one.
 
         Raises:
             StoreUnavailable: no answer.
         """
         try:
             async with lent(self._pool, _TIMEOUT_S) as connection:
-                rows = await connection.fetch(_READ, self._topics.events)
-                return {row[0]: Hint(*row[1:]) for row in rows}
+                return {row[0]: Hint(*row[1:]) for row in await connection.fetch(_READ)}
         except FAILURES as error:
             translate(error)
 
     async def save(self, published: Mapping[int, int], offsets: Mapping[int, int]) -> None:
-        """Store a hint for the slots of every partition in `offsets` (partition → last offset, or
-        -1: read it from the beginning).
+        """Store a hint for the slots of every partition in `offsets` (partition → last offset).
 
         Raises:
             StoreUnavailable: no answer.
@@ -83,7 +77,7 @@ class RelayPositions:
             return
         try:
             async with lent(self._pool, _TIMEOUT_S) as connection:
-                await connection.execute(_WRITE, *zip(*rows, strict=True), self._topics.events)
+                await connection.execute(_WRITE, *zip(*rows, strict=True))
         except FAILURES as error:
             translate(error)
 

@@ -1,1 +1,0 @@
-"""More of everything on the same ledger: partitions, relays, instances."""
