@@ -2,9 +2,11 @@
 
 import sys
 
-from passbook.config import Settings
 from passbook.projection.service import run_projector
+from passbook.service import service_settings
 from services.audit_projector.projection import AuditProjection
 
+NAME = "audit-projector"
+
 if __name__ == "__main__":
-    sys.exit(run_projector("audit-projector", AuditProjection(), Settings()))
+    sys.exit(run_projector(NAME, AuditProjection(), service_settings(NAME)))

@@ -12,7 +12,14 @@ from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
 from passbook.messaging.group_consumer import Consumer
 from passbook.messaging.producer import Producer
 from passbook.projection.inline import inline_hook
-from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
+from passbook.service import (
+    Health,
+    alongside,
+    check_kafka,
+    event_store_pool,
+    run_service,
+    service_settings,
+)
 from passbook.tracing.switch import processing
 from services.command_service.answers import AnswerDesk
 from services.command_service.counted import announce
@@ -63,7 +70,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
 
 def main() -> int:
     """Run until SIGTERM; return the exit code."""
-    settings = Settings()
+    settings = service_settings(NAME)
     announce(settings.topics)
     return run_service(NAME, settings, lambda stop, health: session(stop, health, settings))
 

@@ -8,7 +8,14 @@ from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.messaging.producer import Producer
-from passbook.service import Health, alongside, check_kafka, event_store_pool, run_service
+from passbook.service import (
+    Health,
+    alongside,
+    check_kafka,
+    event_store_pool,
+    run_service,
+    service_settings,
+)
 from passbook.tracing.described import published_event, sampled_outgoing
 from passbook.tracing.switch import sending
 from services.outbox_relay.leadership import Leadership
@@ -50,7 +57,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
 
 def main() -> int:
     """Run until SIGTERM; return the exit code."""
-    settings = Settings()
+    settings = service_settings(NAME)
     return run_service(NAME, settings, lambda stop, health: session(stop, health, settings))
 
 

@@ -16,15 +16,19 @@ from passbook.messaging.reader import TopicReader
 from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import Topics
 
-_READ: Final = "SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions"
+_READ: Final = """
+SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions
+ WHERE topic IN ('', $1)
+"""
 _WRITE: Final = """
-INSERT INTO eventstore.relay_positions AS r (slot, published_seq, partition, kafka_offset)
-SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
+INSERT INTO eventstore.relay_positions AS r (slot, published_seq, partition, kafka_offset, topic)
+SELECT *, $5 FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint[])
     ON CONFLICT (slot) DO UPDATE SET published_seq = excluded.published_seq,
        partition = excluded.partition, kafka_offset = excluded.kafka_offset,
-       updated_at = clock_timestamp()
- WHERE (r.published_seq, r.partition, r.kafka_offset)
-       IS DISTINCT FROM (excluded.published_seq, excluded.partition, excluded.kafka_offset)
+       topic = excluded.topic, updated_at = clock_timestamp()
+ WHERE (r.published_seq, r.partition, r.kafka_offset, r.topic)
+       IS DISTINCT FROM
+       (excluded.published_seq, excluded.partition, excluded.kafka_offset, excluded.topic)
 """
 _READ_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.2
@@ -51,19 +55,21 @@ class RelayPositions:
         self._topics = topics
 
     async def hints(self) -> dict[int, Hint]:
-        """Return the stored hint of each slot that has one.
+        """Return the stored hint of each slot that has one for this topic.
 
         Raises:
             StoreUnavailable: no answer.
         """
         try:
             async with lent(self._pool, _TIMEOUT_S) as connection:
-                return {row[0]: Hint(*row[1:]) for row in await connection.fetch(_READ)}
+                rows = await connection.fetch(_READ, self._topics.events)
+                return {row[0]: Hint(*row[1:]) for row in rows}
         except FAILURES as error:
             translate(error)
 
     async def save(self, published: Mapping[int, int], offsets: Mapping[int, int]) -> None:
-        """Store a hint for the slots of every partition in `offsets` (partition → last offset).
+        """Store a hint for the slots of every partition in `offsets` (partition → last offset, or
+        -1: read it from the beginning).
 
         Raises:
             StoreUnavailable: no answer.
@@ -77,7 +83,7 @@ class RelayPositions:
             return
         try:
             async with lent(self._pool, _TIMEOUT_S) as connection:
-                await connection.execute(_WRITE, *zip(*rows, strict=True))
+                await connection.execute(_WRITE, *zip(*rows, strict=True), self._topics.events)
         except FAILURES as error:
             translate(error)
 

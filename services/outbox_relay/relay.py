@@ -134,6 +134,7 @@ class OutboxRelay:
         tails = await self._positions.tails(hints, partitions)
         # Read after the tails: a slot whose tail is ahead even of this head is ahead for good.
         heads = await self._store.heads()
+        lost: dict[int, int] = {}
         for slot in slots:
             tail = tails[slot]
             published = hints[slot].published_seq if slot in hints else 0
@@ -144,7 +145,10 @@ class OutboxRelay:
             if tail < published:
                 RELAY_REPUBLISHED.inc(published - tail)
                 log.error("relay.log_lost", slot=slot, published=published, tail=tail)
+                lost[partition_of(slot, self._topics.partitions)] = -1
             self._published[slot] = tail
+        # Before anything is published: a hint from before the loss could fit what comes now.
+        await self._positions.save(self._halted | self._published, lost)
 
     async def _publish(self, events: list[RecordedEvent]) -> None:
         partitions = self._topics.partitions

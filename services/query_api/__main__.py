@@ -23,6 +23,7 @@ from passbook.service import (
     database_pool,
     event_store_pool,
     run_service,
+    service_settings,
 )
 from services.query_api.app import create_app
 from services.query_api.backend import READ_TIMEOUT_S, Backend, check_views, looked_up, watch
@@ -67,7 +68,7 @@ async def backend(settings: Settings) -> AsyncIterator[Backend]:
         looked_up(events, rows) as (accounts, times),
         connected(settings) as bank,
     ):
-        await check_views(rows)
+        await check_views(events, rows)
         store = PostgresEventStore(events, Archive(settings.archive), timeout_s=READ_TIMEOUT_S)
         snapshots = PostgresSnapshotStore(events, timeout_s=READ_TIMEOUT_S)
         bells = (balance_bell, events_bell)
@@ -118,7 +119,7 @@ async def listening(settings: Settings, app: FastAPI, server: HttpServer) -> Asy
 
 def main() -> int:
     """Run until SIGTERM; return the exit code."""
-    settings = Settings()
+    settings = service_settings(NAME)
     announce()
     app = create_app(settings.http_max_requests, traced=settings.tracing != "off")
     server = HttpServer(app, settings.http_host, settings.http_port)

@@ -19,6 +19,7 @@ from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.snapshots import SnapshotStore
 from passbook.eventstore.translation import translate
+from passbook.projection.belonging import check_belonging
 from passbook.service import Health, alongside
 from services.audit_projector.queries import audit_trail
 from services.balance_projector.queries import AccountRow, account_rows
@@ -113,15 +114,19 @@ async def looked_up(
         yield accounts, RecordingTimes(times)
 
 
-async def check_views(rows: asyncpg.Pool) -> None:
-    """Return if the read models are as this code reads them.
+async def check_views(events: asyncpg.Pool, rows: asyncpg.Pool) -> None:
+    """Return if the read models are as this code reads them, and were built from this event store.
 
     Raises:
-        StoreMismatch: they are not there, or the login may not read them.
-        StoreUnavailable: the database does not answer.
+        StoreMismatch: they are not there, or another's, or the login may not read them.
+        StoreUnavailable: a database does not answer.
     """
     try:
-        async with lent(rows, READ_TIMEOUT_S) as connection:
+        async with (
+            lent(events, READ_TIMEOUT_S) as event_store,
+            lent(rows, READ_TIMEOUT_S) as connection,
+        ):
+            await check_belonging(connection, event_store)
             await account_rows(connection, [_NO_ACCOUNT])
             await audit_trail(connection, _NO_ACCOUNT, limit=1)
     except FAILURES as error:

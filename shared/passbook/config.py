@@ -1,9 +1,11 @@
 """Settings, from the environment and nowhere else. Read once, by the wiring of each process."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from passbook.domain.slots import valid_partition_count
@@ -16,13 +18,22 @@ from passbook.messaging.security import (
 )
 from passbook.messaging.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, Topics
 
+_PLACE: Final = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d*)?")
+"""A host, perhaps an IPv6 address, and perhaps a port."""
+
 
 class MissingSetting(RuntimeError):
     """A variable that this process cannot do without is not set; the message names it."""
 
 
 class Settings(BaseSettings):
-    """Every `PASSBOOK_…` variable. A DSN may also come from the file that `…_DSN_FILE` names."""
+    """Every `PASSBOOK_…` variable. A secret may also come from the file that `…_FILE` names; where
+    both are set, the variable itself counts.
+
+    Raises:
+        MissingSetting: a DSN, or its file, cannot be used.
+        ValidationError: anything else; see `load_settings`.
+    """
 
     # What is refused is told without its value: it may be a secret, or next to one.
     model_config = SettingsConfigDict(
@@ -116,11 +127,19 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _secrets_from_files(self) -> "Settings":
+    def _dsns(self) -> "Settings":
         for name in ("event_store_dsn", "read_model_dsn"):
             path: Path | None = getattr(self, f"{name}_file")
-            if path is not None and getattr(self, name) is None:
-                setattr(self, name, SecretStr(path.read_text("utf-8").strip()))
+            variable = f"PASSBOOK_{name.upper()}"
+            dsn: SecretStr | None = getattr(self, name)
+            if dsn is not None and not dsn.get_secret_value():
+                dsn = None  # a compose file leaves an empty variable where there is none
+            if dsn is None and path is not None:
+                variable += "_FILE"
+                dsn = _secret(path, variable)
+            setattr(self, name, dsn)
+            if dsn is not None:
+                _check_dsn(dsn.get_secret_value(), variable)
         return self
 
     @property
@@ -205,13 +224,58 @@ class Settings(BaseSettings):
         )
 
 
+def load_settings() -> Settings:
+    """Return the settings of this process.
+
+    Raises:
+        MissingSetting: a variable, or the file that one names, cannot be used. Its value is not told.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise MissingSetting(told(error)) from None
+
+
+def told(error: ValidationError) -> str:
+    """Return what is wrong with which variables, without their values."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(
+        f"PASSBOOK_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}"
+        if one["loc"]
+        else one["msg"].removeprefix("Value error, ")
+        for one in found
+    )
+
+
 def _secret(path: Path, name: str) -> SecretStr:
     try:
-        return SecretStr(path.read_text("utf-8").strip())
+        secret = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text"
         message = f"{name}: {path}: {reason}"
-        raise MissingSetting(message) from error
+        raise MissingSetting(message) from None  # the decoder's error holds what it could not read
+    if not secret:
+        message = f"{name}: {path}: empty"
+        raise MissingSetting(message)
+    return SecretStr(secret)
+
+
+def _check_dsn(dsn: str, name: str) -> None:
+    """Return if the driver can take a DSN apart. What it says of one it cannot may quote a part of
+    the password.
+    """
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        parts = urlsplit("")
+    places = parts.netloc.rpartition("@")[2].split(",")  # a cluster has several
+    fits = parts.scheme in {"postgresql", "postgres"} and all(map(_PLACE.fullmatch, places))
+    if not fits or any(character.isspace() for character in dsn):
+        message = (
+            f"{name} is no URL like postgresql://login:password@host:5432/database; "
+            "what is special in a URL has to be percent-encoded, in the password too"
+        )
+        raise MissingSetting(message)
 
 
 def _required(dsn: SecretStr | None, name: str) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import gc
 import random
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
@@ -25,7 +26,7 @@ import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from passbook.config import MissingSetting, Settings
+from passbook.config import MissingSetting, Settings, load_settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent, open_pool
 from passbook.eventstore.preflight import check_event_store
@@ -103,6 +104,15 @@ again after it raised one of `UNAVAILABLE`, and must lose nothing by that."""
 
 Around = Callable[[], AbstractAsyncContextManager[object]]
 """What is there from the start to the end of the process, whether sessions succeed or not."""
+
+
+def service_settings(name: str) -> Settings:
+    """Return the settings of a service; where they cannot be used, say so and end the process."""
+    try:
+        return load_settings()
+    except MissingSetting as error:
+        configure_logging(service=name)
+        sys.exit(_refused(error))
 
 
 def run_service(
@@ -209,7 +219,11 @@ async def event_store_pool(settings: Settings, application: str) -> AsyncIterato
     async with database_pool(settings.event_store, application) as pool:
         try:
             async with lent(pool, _PREFLIGHT_TIMEOUT_S) as connection:
-                await check_event_store(connection, allow_unsafe=settings.allow_unsafe_durability)
+                await check_event_store(
+                    connection,
+                    f"passbook_{application.replace('-', '_')}",
+                    allow_unsafe=settings.allow_unsafe_durability,
+                )
         except FAILURES as error:
             message = f"PostgreSQL: {error or type(error).__name__}"
             raise StoreUnavailable(message) from error

@@ -7,6 +7,7 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     service.ready          service.stopping       service.stopped
     service.unavailable    error, retry_s         a server does not answer; trying again
     service.refused        error                  configuration; exits with 78
+    service.overprivileged login, reason, meant   the login could change the log past `append`
     command.malformed      partition, offset, command_id, code
     command.conflict       command_id             an id came again with other content
     partition.held         partition, offset, account_id, error   a stream that is too new: upgrade

@@ -31,9 +31,11 @@ async def topics(kafka_admin: AIOKafkaAdminClient) -> AsyncIterator[Topics]:
 
 
 @asynccontextmanager
-async def new_topics(kafka_admin: AIOKafkaAdminClient) -> AsyncIterator[Topics]:
+async def new_topics(
+    kafka_admin: AIOKafkaAdminClient, partitions: int = PARTITIONS
+) -> AsyncIterator[Topics]:
     """Have topics, created and empty, for the length of the block."""
-    topics = Topics(f"test-{secrets.token_hex(4)}.", PARTITIONS)
+    topics = Topics(f"test-{secrets.token_hex(4)}.", partitions)
     await apply_topics(kafka_admin, topics)
     yield topics
     await kafka_admin.delete_topics([spec.name for spec in topics.specs()])

@@ -38,14 +38,15 @@ async def doctor(*, options: Options = DEFAULTS) -> int:
     The servers are the configured ones or those of a running `passbook up`; where neither is there,
     it is checked whether this machine could run them.
     """
-    findings = await _findings(options)
+    findings = await examined(options)
     failures = sum(finding.failed for finding in findings)
     document = {"ok": not failures, "checks": [finding.to_dict() for finding in findings]}
     emit(document, options, lambda: _shown(findings, failures))
     return EXIT_FAILED if failures else EXIT_OK
 
 
-async def _findings(options: Options) -> list[Finding]:
+async def examined(options: Options) -> list[Finding]:
+    """Return what there is to find, good and bad."""
     data_dir = DataDir(options.data_dir)
     findings = [await examine("python", machine.python())]
     try:
@@ -106,6 +107,7 @@ async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connectio
     findings = [
         await examine("postgresql", store.version(events)),
         await examine("durability", store.durability(events), durable),
+        await examine("sessions", store.sessions(events)),
         await examine("clock", store.clock(events)),
         await examine("event store schema", store.schema(events, event_store_migrations())),
         await examine("read model schema", store.schema(rows, read_models)),
@@ -114,7 +116,15 @@ async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connectio
         return findings
     return [
         *findings,
+        await examine(
+            "guards",
+            store.guards(events),
+            "ALTER TABLE … ENABLE TRIGGER ALL, then find out who did it",
+        ),
         await examine("login", store.rights(events)),
+        await examine(
+            "read model login", store.row_rights(rows, BalanceProjection(), AuditProjection())
+        ),
         await examine("read models", store.environment(rows, events)),
         await examine("positions", store.positions(rows, events)),
         await examine("relay", store.relay(events)),

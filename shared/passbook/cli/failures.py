@@ -92,8 +92,7 @@ def _is_ours(error: Exception) -> bool:
 def _settings(error: Exception) -> str:
     from pydantic import ValidationError
 
+    from passbook.config import told
+
     assert isinstance(error, ValidationError)
-    found = error.errors(include_url=False, include_input=False)
-    return "; ".join(
-        f"PASSBOOK_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in found
-    )
+    return told(error)

@@ -4,33 +4,30 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from passbook.domain.slots import SLOT_COUNT
 from passbook.eventstore.errors import StoreMismatch
+from passbook.eventstore.rights import NEEDS, READS_LOG, check_rights, too_much
+from passbook.eventstore.server import (
+    check_clock,
+    check_durability,
+    check_guards,
+    check_server,
+    check_unpooled,
+)
 from passbook.migrations import Migration, MigrationError, load_migrations, pending_migrations
 
-_SETTINGS: Final = """
-SELECT name, setting FROM pg_settings
- WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
-"""
 _INFO: Final = "SELECT environment_id, slot_count FROM eventstore.store_info"
+_STAMPS: Final = "passbook_command_service"
+_LEADS: Final = "passbook_outbox_relay"
+
+log = structlog.get_logger()
 
 
 def event_store_migrations() -> list[Migration]:
     """Return the scripts of the event store."""
     return load_migrations("eventstore", "passbook.eventstore")
-
-
-async def check_durability(connection: asyncpg.Connection) -> None:
-    """Return if a commit of this server survives a crash.
-
-    Raises:
-        StoreMismatch: a setting is off. Source: PostgreSQL 18, section 19.5.1.
-    """
-    off = [row["name"] for row in await connection.fetch(_SETTINGS)]
-    if off:
-        message = f"{', '.join(off)} is off: commits could be lost; turn it on"
-        raise StoreMismatch(message)
 
 
 async def check_migrated(connection: asyncpg.Connection, migrations: list[Migration]) -> None:
@@ -49,17 +46,36 @@ async def check_migrated(connection: asyncpg.Connection, migrations: list[Migrat
         raise StoreMismatch(message)
 
 
-async def check_event_store(connection: asyncpg.Connection, *, allow_unsafe: bool = False) -> UUID:
-    """Return the environment id of an event store that is fit for use.
+async def check_event_store(
+    connection: asyncpg.Connection, login: str | None = None, *, allow_unsafe: bool = False
+) -> UUID:
+    """Return the environment id of an event store that is fit for use, by a service that is to log
+    in as `login` if one is named. A login that could do more than it should is logged.
 
     Raises:
         StoreMismatch: it is not; the message says why and what to do.
     """
+    await check_server(connection)
     if not allow_unsafe:
         await check_durability(connection)
     await check_migrated(connection, event_store_migrations())
+    await check_guards(connection)
+    if login is not None:
+        await _check_for(connection, login)
     environment, slots = await connection.fetchrow(_INFO)
     if slots != SLOT_COUNT:
         message = f"the store has {slots} slots, this code {SLOT_COUNT}"
         raise StoreMismatch(message)
     return UUID(str(environment))
+
+
+async def _check_for(connection: asyncpg.Connection, login: str) -> None:
+    await check_rights(connection, login, NEEDS.get(login, READS_LOG))
+    if login == _LEADS:
+        await check_unpooled(connection)
+    if login == _STAMPS:
+        await check_clock(connection)
+    reason = await too_much(connection)
+    if reason:
+        user = await connection.fetchval("SELECT current_user")
+        log.warning("service.overprivileged", login=user, reason=reason, meant=login)

@@ -10,12 +10,15 @@ from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.eventstore.postgres import PostgresEventStore
-from passbook.eventstore.preflight import check_durability, check_event_store, check_migrated
+from passbook.eventstore.preflight import check_event_store, check_migrated
+from passbook.eventstore.rights import check_rights
+from passbook.eventstore.server import check_durability, check_server
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.group_consumer import Consumer, announce_consumer
 from passbook.messaging.topics import Topics
 from passbook.projection.positions import Positions
 from passbook.projection.protocol import Projection, doorbell_channel, projection_migrations
+from passbook.projection.rights import rights_of
 from passbook.projection.runtime import ProjectionRuntime
 from passbook.service import Health, alongside, check_kafka, database_pool, run_service
 from passbook.telemetry import (
@@ -119,11 +122,17 @@ async def _preflight(
     unsafe = settings.allow_unsafe_durability
     try:
         async with lent(events, _PREFLIGHT_TIMEOUT_S) as connection:
-            environment_id = await check_event_store(connection, allow_unsafe=unsafe)
+            environment_id = await check_event_store(
+                connection, projection.writer, allow_unsafe=unsafe
+            )
         async with lent(rows, _PREFLIGHT_TIMEOUT_S) as connection:
+            await check_server(connection)
             if not unsafe:
                 await check_durability(connection)
             await check_migrated(connection, projection_migrations(projection))
+            await check_rights(
+                connection, projection.writer, await rights_of(connection, projection)
+            )
             positions = Positions(projection.name)
             await positions.claim(connection, environment_id, projection.version)
     except FAILURES as error:

@@ -156,7 +156,7 @@ async def test_a_settled_slot_is_told_after_the_append_in_flight(
     store: PostgresEventStore, connect: Connect
 ) -> None:
     await store.append_batch({5: 0}, rows(busy(next(account_ids(5)), 1)), [])
-    owner, reader = await connect(), await connect("passbook_reader")
+    owner, reader = await connect(), await connect()
     transaction = owner.transaction()
     await transaction.start()
     await owner.execute("UPDATE eventstore.slots SET head = head WHERE slot = 5")

@@ -3,7 +3,8 @@
 import pytest
 
 from passbook.eventstore.errors import StoreMismatch
-from passbook.eventstore.preflight import check_durability, check_event_store, check_migrated
+from passbook.eventstore.preflight import check_event_store, check_migrated
+from passbook.eventstore.server import check_durability
 from passbook.migrations import Migration
 from tests.support.databases import Connect, Database, connected
 

@@ -1,40 +1,41 @@
 """PostgreSQL: versions, settings, schema, rights, clocks, and positions that fit each other."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
 
 from passbook.cli.checks.finding import Verdict, failed, fine, warning
-from passbook.eventstore.preflight import check_durability
+from passbook.eventstore.errors import StoreMismatch
+from passbook.eventstore.rights import NEEDS, logins_of, missing_rights, too_much
+from passbook.eventstore.server import (
+    LARGEST_CLOCK_DIFFERENCE_S,
+    OLDEST_POSTGRES,
+    check_durability,
+    check_guards,
+    check_server,
+    check_unpooled,
+    clock_difference_s,
+)
 from passbook.migrations import Migration, pending_migrations
+from passbook.projection.belonging import check_belonging
+from passbook.projection.protocol import Projection
+from passbook.projection.rights import rights_of
 from services.outbox_relay.queries import relay_backlog, relay_leaders
 
-_OLDEST_POSTGRES: Final = 18
-_LARGEST_CLOCK_DIFFERENCE_S: Final = 5.0
 _LARGEST_BACKLOG_S: Final = 10.0
 
-_RIGHTS: Final = """
-SELECT current_user AS login, r.rolsuper AS superuser,
-       has_table_privilege('eventstore.events', 'SELECT') AS reads,
-       has_table_privilege('eventstore.events', 'INSERT, UPDATE, DELETE, TRUNCATE') AS writes,
-       has_function_privilege(f.oid, 'EXECUTE') AS appends
-  FROM pg_roles r, pg_proc f
- WHERE r.rolname = current_user
-   AND f.pronamespace = 'eventstore'::regnamespace AND f.proname = 'append'
-"""
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _POSITIONS: Final = "SELECT projection, slot, slot_seq FROM projections.positions"
 _PUBLISHED: Final = "SELECT 'outbox relay', slot, published_seq FROM eventstore.relay_positions"
-_STORE: Final = "SELECT environment_id FROM eventstore.store_info"
-_BUILT_FROM: Final = "SELECT projection, environment_id FROM projections.installed"
 
 
 async def version(connection: asyncpg.Connection) -> Verdict:
     """Say which PostgreSQL answers."""
     found = f"PostgreSQL {await connection.fetchval('SHOW server_version')}"
-    if connection.get_server_version().major < _OLDEST_POSTGRES:
-        return failed(found, f"use PostgreSQL {_OLDEST_POSTGRES} or newer")
+    try:
+        await check_server(connection)
+    except StoreMismatch as mismatch:
+        return failed(f"{found}: {mismatch}", f"it has to be {OLDEST_POSTGRES} or newer, set up so")
     return fine(found)
 
 
@@ -53,44 +54,64 @@ async def schema(connection: asyncpg.Connection, migrations: list[Migration]) ->
     return fine(f"{len(migrations)} migrations are applied, unchanged")
 
 
+async def guards(connection: asyncpg.Connection) -> Verdict:
+    """Say whether changes to the log are refused."""
+    await check_guards(connection)
+    return fine("changes to the log are refused by its triggers")
+
+
 async def rights(connection: asyncpg.Connection) -> Verdict:
-    """Say what the login may do to the log."""
-    login, superuser, reads, writes, appends = await connection.fetchrow(_RIGHTS)
-    if superuser or writes:
+    """Say what the login may do to the log, and whether it can do its service's work."""
+    login = await connection.fetchval("SELECT current_user")
+    reason = await too_much(connection)
+    if reason:
         return warning(
-            f"{login} {'is a superuser' if superuser else 'may write past `append`'}",
+            f"{login} could change the log: {reason}",
             "let services log in as passbook_… (one login a service)",
         )
-    if not reads:
-        return failed(f"{login} may not read the log", "use a login that `passbook migrate` made")
+    logins = await logins_of(connection)
+    for one in logins or ["passbook_query_api"]:
+        missing = await missing_rights(connection, NEEDS[one])
+        if missing:
+            return failed(
+                f"{login} may not {', '.join(missing)}",
+                "use a login that `passbook migrate` made, and give it its rights back",
+            )
+    appends = "passbook_command_service" in logins
     return fine(f"{login} reads the log{' and may append' if appends else ' and cannot change it'}")
+
+
+async def row_rights(connection: asyncpg.Connection, *projections: Projection) -> Verdict:
+    """Say whether the login, where it is a projector's, can do the projector's work."""
+    writes = []
+    for projection in projections:
+        if await connection.fetchval("SELECT pg_has_role($1::name, 'USAGE')", projection.writer):
+            missing = await missing_rights(connection, await rights_of(connection, projection))
+            if missing:
+                return failed(
+                    f"{projection.writer} may not {', '.join(missing)}",
+                    "use a login that `passbook migrate` made, and give it its rights back",
+                )
+            writes.append(projection.name)
+    return fine(f"writes {', '.join(writes)}" if writes else "writes to no read model")
+
+
+async def sessions(connection: asyncpg.Connection) -> Verdict:
+    """Say whether PostgreSQL itself answers; the relay's locks need that."""
+    await check_unpooled(connection)
+    return fine("PostgreSQL itself answers")
 
 
 async def environment(read_model: asyncpg.Connection, event_store: asyncpg.Connection) -> Verdict:
     """Say whether the read models were built from this event store."""
-    here = await event_store.fetchval(_STORE)
-    foreign = [
-        projection
-        for projection, built_from in await read_model.fetch(_BUILT_FROM)
-        if built_from not in {None, here}
-    ]
-    if foreign:
-        return failed(
-            f"{', '.join(foreign)}: built from another event store than {here}",
-            "use the read models that belong to it, or rebuild them",
-        )
-    return fine(f"environment {here}")
+    return fine(f"environment {await check_belonging(read_model, event_store)}")
 
 
 async def clock(connection: asyncpg.Connection) -> Verdict:
     """Say how far the clocks of this machine and of PostgreSQL are apart."""
-    before = datetime.now(UTC)
-    there = await connection.fetchval("SELECT clock_timestamp()")
-    after = datetime.now(UTC)
-    # Half the round trip is the part of the difference that cannot be told.
-    difference_s = abs((there - (before + (after - before) / 2)).total_seconds())
+    difference_s = await clock_difference_s(connection)
     found = f"{difference_s * 1000:.0f} ms apart"
-    if difference_s > _LARGEST_CLOCK_DIFFERENCE_S:
+    if difference_s > LARGEST_CLOCK_DIFFERENCE_S:
         return failed(found, "set both clocks by NTP")
     return fine(found)
 

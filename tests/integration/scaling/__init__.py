@@ -1,0 +1,1 @@
+"""More of everything on the same ledger: partitions, relays, instances."""
