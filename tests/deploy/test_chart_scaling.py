@@ -3,10 +3,11 @@
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from passbook.messaging.topics import Topics
 from services.command_service.__main__ import GROUP
-from tests.support.helm import CHART, Document, Helm
+from tests.support.helm import CHART, ROOT, Document, Helm
 from tests.support.manifests import container, environment, of_kind, pods, selects
 
 _MINIMAL: Final = CHART / "ci" / "minimal-values.yaml"
@@ -145,6 +146,13 @@ def test_prometheus_finds_every_service_under_its_name(everything: list[Document
         and endpoint["port"] in {port["name"] for port in container(pod).get("ports", [])}
     }
     assert scraped == set(of_kind(everything, "Deployment"))
+
+
+def test_the_alert_rules_are_those_of_every_installation(everything: list[Document]) -> None:
+    """One file, for docker compose and for Kubernetes. Seen to fail with a copy that lacks a rule."""
+    (rule,) = of_kind(everything, "PrometheusRule").values()
+    alerts = ROOT / "deploy" / "observability" / "prometheus" / "alerts.yml"
+    assert rule["spec"] == yaml.safe_load(alerts.read_text("utf-8"))
 
 
 def _triggers(documents: list[Document]) -> dict[str, dict[str, str]]:
