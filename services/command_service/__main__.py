@@ -3,15 +3,19 @@
 import asyncio
 import sys
 
+import asyncpg
+
 from passbook.config import Settings
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.postgres import PostgresEventStore
+from passbook.eventstore.same_server import while_same
 from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
 from passbook.messaging.group_consumer import Consumer
 from passbook.messaging.producer import Producer
 from passbook.projection.inline import inline_hook
+from passbook.recovery.ahead import check_not_behind
 from passbook.service import (
     Health,
     alongside,
@@ -37,9 +41,23 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
     """Decide commands until `stop` is set."""
     topics = settings.topics
     await check_kafka(settings)
+    async with event_store_pool(settings, NAME) as pool:
+        inline = await inline_hook(pool, settings.inline)
+        store = PostgresEventStore(pool, Archive(settings.archive), inline=inline)
+        await check_not_behind(pool, store, settings.kafka, topics, NAME)
+        await _decide(stop, health, settings, pool, store)
+
+
+async def _decide(
+    stop: asyncio.Event,
+    health: Health,
+    settings: Settings,
+    pool: asyncpg.Pool,
+    store: PostgresEventStore,
+) -> None:
+    topics = settings.topics
     doorbell = Doorbell(settings.event_store)
     async with (
-        event_store_pool(settings, NAME) as pool,
         Producer(settings.kafka, client_id=NAME) as producer,
         Consumer(
             settings.kafka,
@@ -52,8 +70,6 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
         alongside(doorbell.run()),
         SnapshotWriter(PostgresSnapshotStore(pool)) as writer,
     ):
-        inline = await inline_hook(pool, settings.inline)
-        store = PostgresEventStore(pool, Archive(settings.archive), inline=inline)
         desk = AnswerDesk(consumer, producer, topics)
         cache = AccountCache(store, CACHED_ACCOUNTS, PostgresSnapshotStore(pool))
         traces = processing(
@@ -63,9 +79,18 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
             sampled_command,
             described_command,
         )
-        service = CommandService(store, cache, consumer, desk, doorbell.ring, writer.offer, traces)
+        service = CommandService(
+            store,
+            cache,
+            consumer,
+            desk,
+            doorbell.ring,
+            writer.offer,
+            traces,
+            settings.set_aside,
+        )
         health.ready()
-        await service.run(stop)
+        await while_same(pool, service.run(stop))
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ that waits, so a restart would have to go through all of it again, without a bou
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from passbook.messaging.group_consumer import Consumer
 from passbook.telemetry import PARTITIONS_HELD
 
 _LOOK_AGAIN_S: Final = 30.0
+_ASIDE: Final = BadCommand(None, None, "set_aside", "set aside by the operator", b"", {})
 
 log = structlog.get_logger()
 
@@ -42,13 +43,33 @@ class Arrival(NamedTuple):
     message: CommandMessage | BadCommand
 
 
-def decoded(records: Mapping[int, Sequence[Record]]) -> list[Arrival]:
-    """Return the records of a poll, each partition's in order, decoded."""
-    return [
-        Arrival(record, decode(record.key, record.value, record.headers, FastUUID))
-        for partition in records.values()
-        for record in partition
-    ]
+def decoded(
+    records: Mapping[int, Sequence[Record]], aside: Collection[tuple[int, int]] = ()
+) -> list[Arrival]:
+    """Return the records of a poll, each partition's in order, decoded. Those at the places in `aside`
+    (partition, offset) are not looked at: nothing is decided on them, and a dead letter is all that
+    they get, which can be replayed.
+    """
+    arrivals: list[Arrival] = []
+    record = None
+    try:
+        for partition in records.values():
+            for record in partition:
+                if aside and (record.partition, record.offset) in aside:
+                    arrivals.append(Arrival(record, _ASIDE))
+                    continue
+                message = decode(record.key, record.value, record.headers, FastUUID)
+                arrivals.append(Arrival(record, message))
+    except Exception:
+        if record is not None:
+            crashed(record)
+        raise
+    return arrivals
+
+
+def crashed(record: Record) -> None:
+    """Say which record this code cannot cope with: a bug, after which the process ends."""
+    log.error("command.crashed", partition=record.partition, offset=record.offset)
 
 
 def accounts_of(arrivals: Iterable[Arrival]) -> Iterable[UUID]:

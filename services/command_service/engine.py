@@ -15,7 +15,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -42,6 +42,7 @@ from services.command_service.arrivals import (
     Arrival,
     HeldPartitions,
     accounts_of,
+    crashed,
     decoded,
     reason_of,
 )
@@ -88,10 +89,11 @@ class CommandService:
         ring: Callable[[], None],
         keep: Callable[[Sequence[Snapshot]], None] = lambda _: None,
         traces: "BatchTraces[Arrival] | None" = None,
+        aside: Collection[tuple[int, int]] = (),
     ) -> None:
         """Take the collaborators; `ring` tells the relay that there are new events, `keep` is given
         states of accounts as they are stored, and must not block; `traces` follows commands, if
-        anybody does.
+        anybody does; `aside` are the (partition, offset) of records that are not to be looked at.
 
         The cache must hold more accounts than two polls can touch.
         """
@@ -102,6 +104,7 @@ class CommandService:
         self._ring = ring
         self._keep = keep
         self._traces = traces
+        self._aside = aside
         self._held = HeldPartitions(consumer)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -136,7 +139,7 @@ class CommandService:
 
     async def _decide_poll(self, records: Mapping[int, list[Record]]) -> Batch:
         began_ns = time.time_ns()
-        arrivals, offsets = decoded(records), next_offsets(records)
+        arrivals, offsets = decoded(records, self._aside), next_offsets(records)
         unreadable = await self._cache.load(accounts_of(arrivals))
         if unreadable:
             arrivals, offsets = self._held.cut(arrivals, offsets, unreadable)
@@ -192,7 +195,11 @@ class CommandService:
                 continue
             known = stored.get(message.command_id) or batch.decided.get(message.command_id)
             if known is None:
-                known = self._decide_one(batch, message, stamp)
+                try:
+                    known = self._decide_one(batch, message, stamp)
+                except Exception:
+                    crashed(record)
+                    raise
                 batch.decided[message.command_id] = known
             else:
                 COMMANDS_DUPLICATE.inc()

@@ -2,7 +2,7 @@
 
 When it gets a group, the position of a slot is what Kafka's log says, not what the database says:
 
-    tail ahead of the store's head   the store was restored to the past; the slot is halted, because
+    tail not in the store            the store was restored to the past; the slot is halted, because
                                      publishing would give numbers out a second time
     tail behind the stored hint      Kafka lost acknowledged records; they are published again
 """
@@ -23,6 +23,7 @@ from passbook.messaging.events import encode_headers
 from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
+from passbook.recovery.ahead import slots_ahead
 from passbook.telemetry import (
     RELAY_BACKLOG,
     RELAY_BACKLOG_SECONDS,
@@ -41,6 +42,7 @@ _READ_PER_SLOT: Final = 100
 _SHORTEST_WAIT_S: Final = 0.025
 _LONGEST_WAIT_S: Final = 0.25
 _TEND_EVERY_S: Final = 1.0
+_LOOK_AGAIN_S: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -75,6 +77,7 @@ class OutboxRelay:
         self._halted: dict[int, int] = {}
         self._dirty: dict[int, int] = {}
         self._tended_at = 0.0
+        self._looked_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop` is set.
@@ -132,23 +135,23 @@ class OutboxRelay:
         hints = await self._positions.hints()
         partitions = {partition_of(slot, self._topics.partitions) for slot in slots}
         tails = await self._positions.tails(hints, partitions)
-        # Read after the tails: a slot whose tail is ahead even of this head is ahead for good.
-        heads = await self._store.heads()
+        mine = {slot: tails[slot] for slot in slots}
+        for slot, tail, head in await slots_ahead(self._store, mine):
+            self._halted[slot] = tail
+            log.error("relay.halted", slot=slot, tail=tail, head=head)
         lost: dict[int, int] = {}
         for slot in slots:
-            tail = tails[slot]
-            published = hints[slot].published_seq if slot in hints else 0
-            if tail > heads[slot]:
-                self._halted[slot] = tail
-                log.error("relay.halted", slot=slot, tail=tail, head=heads[slot])
+            if slot in self._halted:
                 continue
+            tail = tails[slot].slot_seq
+            published = hints[slot].published_seq if slot in hints else 0
             if tail < published:
                 RELAY_REPUBLISHED.inc(published - tail)
                 log.error("relay.log_lost", slot=slot, published=published, tail=tail)
                 lost[partition_of(slot, self._topics.partitions)] = -1
             self._published[slot] = tail
         # Before anything is published: a hint from before the loss could fit what comes now.
-        await self._positions.save(self._halted | self._published, lost)
+        await self._positions.save(self._halted | self._published, lost, self._halted)
 
     async def _publish(self, events: list[RecordedEvent]) -> None:
         partitions = self._topics.partitions
@@ -189,12 +192,25 @@ class OutboxRelay:
     async def _tend(self) -> None:
         """Once a second: store the hints, measure the backlog."""
         self._tended_at = time.monotonic()
-        if self._dirty:
+        if self._dirty or self._halted:
             # The tail of a halted slot, too: it is what keeps the slot halted after a restart.
-            await self._positions.save(self._halted | self._published, self._dirty)
+            known = self._halted | self._published
+            await self._positions.save(known, self._dirty, self._halted)
             self._dirty = {}
         heads = await self._store.heads()
+        await self._look_again(heads)
         behind = {slot: seq for slot, seq in self._published.items() if seq < heads[slot]}
         RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in behind.items()))
         RELAY_BACKLOG_SECONDS.set(await self._store.oldest_age_s(behind) if behind else 0)
         RELAY_HALTED.set(len(self._halted))
+
+    async def _look_again(self, heads: Mapping[int, int]) -> None:
+        """Go on with halted slots whose events are back. Not every second: where the store has got
+        others instead, a whole partition is read to see that.
+        """
+        back = [slot for slot, tail in self._halted.items() if heads[slot] >= tail]
+        if back and time.monotonic() - self._looked_at > _LOOK_AGAIN_S:
+            self._looked_at = time.monotonic()
+            for slot in back:
+                del self._halted[slot]
+            await self._find_position(back)

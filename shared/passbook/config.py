@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     inline_projections: Annotated[str, Field(pattern=r"^([a-z_]+(,[a-z_]+)*)?$")] = ""
     """Which read models appends keep in their own transaction, by name, with commas: `balance`.
     `passbook migrate` installs them; the command service appends with them."""
+    commands_set_aside: Annotated[str, Field(pattern=r"^(\d{1,2}:\d+(,\d{1,2}:\d+)*)?$")] = ""
+    """Records of the command topic that the command service does not look at, as partition:offset,
+    with commas: each becomes a dead letter without an outcome. For one that a bug cannot cope with."""
     allow_unsafe_durability: bool = False
     """Let services run on a PostgreSQL whose settings can lose commits. For tests only."""
 
@@ -212,6 +215,12 @@ class Settings(BaseSettings):
     def inline(self) -> list[str]:
         """The names in `inline_projections`."""
         return self.inline_projections.split(",") if self.inline_projections else []
+
+    @property
+    def set_aside(self) -> frozenset[tuple[int, int]]:
+        """The (partition, offset) of the records in `commands_set_aside`."""
+        places = self.commands_set_aside.split(",") if self.commands_set_aside else []
+        return frozenset((int(part), int(at)) for part, _, at in (p.partition(":") for p in places))
 
     @property
     def topics(self) -> Topics:

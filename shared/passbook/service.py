@@ -28,8 +28,9 @@ from aiokafka.errors import KafkaError
 
 from passbook.config import MissingSetting, Settings, load_settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
-from passbook.eventstore.pool import FAILURES, lent, open_pool
+from passbook.eventstore.pool import FAILURES, OnConnect, lent, open_pool
 from passbook.eventstore.preflight import check_event_store
+from passbook.eventstore.same_server import SameServer
 from passbook.logs import configure_logging
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import PublishFailed
@@ -216,7 +217,8 @@ async def event_store_pool(settings: Settings, application: str) -> AsyncIterato
         StoreMismatch: it did not pass.
         StoreUnavailable: it does not answer.
     """
-    async with database_pool(settings.event_store, application) as pool:
+    same = SameServer()
+    async with database_pool(settings.event_store, application, init=same) as pool:
         try:
             async with lent(pool, _PREFLIGHT_TIMEOUT_S) as connection:
                 await check_event_store(
@@ -231,14 +233,16 @@ async def event_store_pool(settings: Settings, application: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def database_pool(dsn: str, application: str, size: int = 4) -> AsyncIterator[asyncpg.Pool]:
+async def database_pool(
+    dsn: str, application: str, size: int = 4, init: OnConnect | None = None
+) -> AsyncIterator[asyncpg.Pool]:
     """Open a pool of up to `size` connections, and close it within a bounded time.
 
     Raises:
         StoreUnavailable: the database does not answer, or refuses the login.
     """
     try:
-        pool = await open_pool(dsn, application=application, size=size)
+        pool = await open_pool(dsn, application=application, size=size, init=init)
     except FAILURES as error:
         message = f"PostgreSQL: {error or type(error).__name__}"
         raise StoreUnavailable(message) from error

@@ -9,6 +9,7 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     service.refused        error                  configuration; exits with 78
     service.overprivileged login, reason, meant   the login could change the log past `append`
     command.malformed      partition, offset, command_id, code
+    command.crashed        partition, offset      a bug; the process ends: see PASSBOOK_COMMANDS_SET_ASIDE
     command.conflict       command_id             an id came again with other content
     partition.held         partition, offset, account_id, error   a stream that is too new: upgrade
     append.retried         reason, commands       the batch is decided again, slot by slot

@@ -20,6 +20,7 @@ from services.command_service.__main__ import session as command_session
 from services.outbox_relay.__main__ import session as relay_session
 from tests.support.databases import Database
 from tests.support.outsider import Outsider
+from tests.support.program import Program
 from tests.support.servers import Servers
 from tests.support.until import until
 
@@ -86,9 +87,10 @@ class Ledger:
             }
         )
 
-    def command_service(self, dsn: str | None = None) -> Work:
-        """Return a session of the command service."""
+    def command_service(self, dsn: str | None = None, aside: str = "") -> Work:
+        """Return a session of the command service; `aside` are the records it does not look at."""
         settings = self.settings("passbook_command_service", dsn)
+        settings = settings.model_copy(update={"commands_set_aside": aside})
         return lambda stop, health: command_session(stop, health, settings)
 
     def relay(self, dsn: str | None = None, groups: int = 1) -> Work:
@@ -102,6 +104,19 @@ class Ledger:
         name = f"{projection.name}-projector"
         settings = self.settings(f"passbook_{projection.name}_projector", dsn)
         return lambda stop, health: projector_session(stop, health, name, projection, settings)
+
+    @property
+    def operator(self) -> Program:
+        """The program as its operator runs it: with the login that owns both databases."""
+        return Program(
+            {
+                "PASSBOOK_EVENT_STORE_DSN": self.database.admin_dsn,
+                "PASSBOOK_KAFKA_BOOTSTRAP": self.kafka,
+                "PASSBOOK_TOPIC_PREFIX": self.topics.prefix,
+                "PASSBOOK_TOPIC_PARTITIONS": str(self.topics.partitions),
+                "PASSBOOK_DATA_DIR": "/nonexistent",
+            }
+        )
 
     async def lag(self, topic: str, group: str) -> int:
         """Return how many records of a topic a group has not committed, as lag tools see it."""

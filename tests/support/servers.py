@@ -47,7 +47,7 @@ def servers() -> Iterator[Servers]:
         return
     # Given a factory, the runner leaves the thread's current event loop, which is pytest's, alone.
     new_loop = asyncio.new_event_loop
-    with _open_directory() as directory, asyncio.Runner(loop_factory=new_loop) as runner:
+    with open_directory() as directory, asyncio.Runner(loop_factory=new_loop) as runner:
         embedded = embedded_servers(directory)
         running = runner.run(embedded.__aenter__())
         try:
@@ -57,7 +57,7 @@ def servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def _open_directory() -> Iterator[Path]:
+def open_directory() -> Iterator[Path]:
     """Give a temporary directory which the account that root runs PostgreSQL as may enter."""
     with tempfile.TemporaryDirectory(prefix="passbook-tests-", ignore_cleanup_errors=True) as name:
         directory = Path(name)

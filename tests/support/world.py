@@ -21,6 +21,7 @@ from passbook.messaging.topics import Topics
 from tests.support.databases import Connect, Database
 from tests.support.outsider import Outsider
 from tests.support.processes import ServiceProcess
+from tests.support.program import Program
 from tests.support.servers import Servers
 from tests.support.until import until
 
@@ -170,6 +171,19 @@ class World:
             return min(await self.applied("balance"), await self.applied("audit")) >= events
 
         await until(is_current, deadline_s)
+
+    @property
+    def operator(self) -> Program:
+        """The program as its operator runs it: with the login that owns both databases."""
+        return Program(
+            {
+                "PASSBOOK_EVENT_STORE_DSN": self.database.admin_dsn,
+                "PASSBOOK_KAFKA_BOOTSTRAP": self.kafka,
+                "PASSBOOK_TOPIC_PREFIX": self.topics.prefix,
+                "PASSBOOK_TOPIC_PARTITIONS": str(self.topics.partitions),
+                "PASSBOOK_DATA_DIR": str(self.folder / "none"),
+            }
+        )
 
     @property
     def environment(self) -> Environment:

@@ -53,6 +53,7 @@ def _app(verb: str) -> App:
         (_BANK, "audit", "audit:app", "Show and verify the evidence."),
         (_BANK, "projection", "projection:app", "Positions and lag of the read models."),
         (_OPERATE, "snapshot", "snapshot:app", "Verify the stored states of accounts."),
+        (_OPERATE, "log", "log:app", "Bring back what a restored event store has lost."),
         (_OPERATE, "archive", "archive:app", "Move the old part of the log into files, and back."),
         (_OPERATE, "doctor", "doctor:doctor", "Check that everything is as services need it."),
         (_OPERATE, "migrate", "setup:migrate", "Bring the database's schema up to date."),

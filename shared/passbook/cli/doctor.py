@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from passbook.cli.checks import archive, broker, machine, store
+from passbook.cli.checks import archive, broker, log, machine, store
 from passbook.cli.checks.finding import Finding, State, Verdict, examine, failed
 from passbook.cli.connect import connect
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK, NothingRuns
@@ -24,6 +24,7 @@ from passbook.service import database_pool
 from services.audit_projector.projection import AuditProjection
 from services.balance_projector.projection import BalanceProjection
 
+_LOG_NEEDS: Final = {"kafka", "topics", "postgresql", "event store schema"}
 _MARKS: Final = {
     State.OK: ("✓", "green"),
     State.WARNING: ("!", "yellow"),
@@ -64,6 +65,9 @@ async def examined(options: Options) -> list[Finding]:
         findings += await _broker(settings)
     if settings.event_store_dsn is not None:
         findings += await _databases(settings)
+        broken = {one.name for one in findings if one.failed}
+        if settings.kafka_bootstrap is not None and broken.isdisjoint(_LOG_NEEDS):
+            findings.append(await examine("log", log.complete(settings)))
     return findings
 
 

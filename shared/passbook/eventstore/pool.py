@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, opened the way every part of Passbook needs them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -17,15 +17,23 @@ FAILURES: Final = (
 )
 """What the driver raises for any reason; which one it was, a SQLSTATE says."""
 
+OnConnect = Callable[[asyncpg.Connection], Awaitable[None]]
+
 # A process that is frozen in the middle of a transaction, or whose machine is gone, would hold its
 # locks for as long as the server believes in it, and with them whoever took over from it.
 _IDLE_IN_TRANSACTION_MS: Final = 5_000
 
 
 async def open_pool(
-    dsn: str, *, application: str, size: int = 4, connect_timeout_s: float = 10.0
+    dsn: str,
+    *,
+    application: str,
+    size: int = 4,
+    connect_timeout_s: float = 10.0,
+    init: OnConnect | None = None,
 ) -> asyncpg.Pool:
-    """Return a pool of up to `size` connections, named `application` in pg_stat_activity.
+    """Return a pool of up to `size` connections, named `application` in pg_stat_activity. Each is
+    handed to `init` before its first use.
 
     Nothing of ours leaves state in a session, so a released connection is not reset: that would
     be one more round trip for every query.
@@ -36,6 +44,7 @@ async def open_pool(
         max_size=size,
         timeout=connect_timeout_s,
         reset=_keep,
+        init=init,
         server_settings={
             "application_name": application,
             "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),

@@ -118,6 +118,10 @@ class Consumer:
             )
         except KafkaError as error:
             raise ConsumerLost(str(error)) from error
+        if not batches and self._consumer.partitions_for_topic(self.topic) is None:
+            # The client would wait for it to come back, for minutes and without a word.
+            message = f"Kafka has no topic {self.topic} any more"
+            raise ConsumerLost(message)
         return {partition.partition: records for partition, records in batches.items()}
 
     async def caught_up(self, partitions: Iterable[int]) -> frozenset[int]:

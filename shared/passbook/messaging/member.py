@@ -223,6 +223,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             )
         except KafkaError as error:
             raise _lost(error) from error
+        if not batches and self._consumer.partitions_for_topic(self._topic) is None:
+            # The client would wait for it to come back, for minutes and without a word.
+            message = f"Kafka has no topic {self._topic} any more"
+            raise ConsumerLost(message)
         records = {part.partition: records for part, records in batches.items()}
         return self._generation, records
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -121,6 +122,27 @@ class TopicReader:
             raise ConsumerLost(message) from error
         self._compare_partitions()
         return {part.partition: offset for part, offset in ends.items()}
+
+    async def starts(self, since: datetime | None) -> dict[int, int]:
+        """Return partition → the offset of its first record since a moment (None: ever); its end when
+        there is none.
+
+        Raises:
+            ConsumerLost, TopicMismatch: see `ends`.
+        """
+        ends = await self.ends()
+        if since is None:
+            return dict.fromkeys(ends, 0)
+        moment_ms = int(since.timestamp() * 1000)
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                found = await self._consumer.offsets_for_times(
+                    dict.fromkeys(self._parts, moment_ms)
+                )
+        except (KafkaError, TimeoutError) as error:
+            message = f"Kafka: {error or 'no answer'}"
+            raise ConsumerLost(message) from error
+        return ends | {part.partition: first.offset for part, first in found.items() if first}
 
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets (partition → next offset)."""
