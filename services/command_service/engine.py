@@ -92,10 +92,9 @@ class CommandService:
         aside: Collection[tuple[int, int]] = (),
     ) -> None:
         """Take the collaborators; `ring` tells the relay that there are new events, `keep` is given
-        states of accounts as they are stored, and must not block; `traces` follows commands, if
-        anybody does; `aside` are the (partition, offset) of records that are not to be looked at.
-
-        The cache must hold more accounts than two polls can touch.
+        states of accounts as they are stored, and must not block; `traces` follows commands;
+        `aside` are places (partition, offset) that are not looked at. The cache must hold more
+        accounts than two polls can touch.
         """
         self._store = store
         self._cache = cache

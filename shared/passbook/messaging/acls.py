@@ -1,13 +1,15 @@
 """Who may do what in Kafka: the table that `passbook acls` applies and compares.
 
-    passbook_command_service    reads commands in its group; writes outcomes and dead letters
+    passbook_command_service    reads commands in its group; writes outcomes and dead letters; reads
+                                where the events end
     passbook_outbox_relay       writes events, and reads where they end
     passbook_balance_projector  reads events in its group; writes its dead letters
     passbook_audit_projector    likewise
     passbook_query_api          writes commands, reads outcomes
     passbook_client, …          who publishes: like it, and reads events in groups of its own
     passbook_reader             reads everything, sees groups and ACLs, changes nothing
-    passbook_operator           like it, and publishes dead letters again: commands and events
+    passbook_operator           like it, and publishes dead letters again: commands and events; puts
+                                the command service's group back after a restore
 
 All that run as services, and the last two, may see what the topics are set to, which is compared at
 every start. Topics and ACLs themselves are changed by a super user (`super.users` of the brokers).
@@ -138,6 +140,7 @@ def rights(topics: Topics) -> Mapping[str, list[Right]]:
             _group(topics, "command-service"),
             _on(Operation.WRITE, topics.outcomes),
             _on(Operation.WRITE, topics.commands_dlq),
+            _on(Operation.READ, topics.events),
         ],
         relay: [_on(Operation.WRITE, topics.events), _on(Operation.READ, topics.events)],
         **{
@@ -154,6 +157,7 @@ def rights(topics: Topics) -> Mapping[str, list[Right]]:
             *reading,
             _on(Operation.WRITE, topics.commands),
             _on(Operation.WRITE, topics.events),
+            _group(topics, "command-service"),
         ],
     }
     table = {principal: [*own, *_settings(topics, own)] for principal, own in table.items()}

@@ -24,7 +24,8 @@ _READER: Final = _EVERYTHING_IS_SEEN + "read *; watch *; acls"
 
 MATRIX: Final = {
     "passbook_command_service": _EVERYTHING_IS_SEEN
-    + "read commands; join command-service; watch command-service; write outcomes commands.dlq",
+    + "read commands events; join command-service; watch command-service;"
+    "write outcomes commands.dlq",
     "passbook_outbox_relay": _EVERYTHING_IS_SEEN + "read events; write events",
     "passbook_balance_projector": _EVERYTHING_IS_SEEN
     + "read events; join balance-projector; watch balance-projector; write events.balance.dlq",
@@ -34,7 +35,7 @@ MATRIX: Final = {
     "passbook_client": "see commands events outcomes; write commands; read events outcomes;"
     "join payroll; watch payroll",
     "passbook_reader": _READER,
-    "passbook_operator": _READER + "; write commands events",
+    "passbook_operator": _READER + "; write commands events; join command-service",
     STRANGER: "",
 }
 
