@@ -15,9 +15,10 @@ from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import Topics
 from passbook.service import PartStopped
 
-_HINTS: Final = (
-    "SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions"
-)
+_HINTS: Final = """
+SELECT slot, published_seq, partition, kafka_offset FROM eventstore.relay_positions
+ WHERE topic IN ('', $1)
+"""
 _TIMEOUT_S: Final = 10.0
 _NAMED: Final = 3
 
