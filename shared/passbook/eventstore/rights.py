@@ -28,7 +28,7 @@ _SNAPSHOTS: Final = (
 )
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "passbook_command_service": (
-        *_LOG,
+        *READS_LOG,
         *_SNAPSHOTS,
         "SELECT eventstore.commands",
         "EXECUTE eventstore.append",
