@@ -6,10 +6,12 @@ One folder for each process, so that each can be given its own and no other:
     owner/event_store_dsn           of the owner: for `passbook migrate` and operators
     owner/logins/LOGIN              every login's password: for `passbook migrate --passwords`
     SERVICE/event_store_dsn         with the login of the service
+
+With `--kafka`, what `kafka_secrets` names as well.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,6 +19,7 @@ from cyclopts import App, Parameter
 from rich.text import Text
 
 from passbook.cli.failures import EXIT_OK, CommandFailed
+from passbook.cli.kafka_secrets import kafka_secrets
 from passbook.cli.logins import OF_SERVICE
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
@@ -32,25 +35,32 @@ app = App(name="secrets", help="Make up passwords for a new installation.")
 
 
 @app.command
-def create(
+def create(  # noqa: PLR0913 - one argument for each option
     directory: Path,
     /,
     *,
     host: Annotated[str, Parameter(help="Where services find PostgreSQL.")] = "localhost",
     port: Annotated[int, Parameter(help="And at which port.")] = 5432,
     database: Annotated[str, Parameter(help="The database of the installation.")] = "passbook",
+    kafka: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="A name of the brokers: certificates and passwords for Kafka, too. Repeatable.",
+        ),
+    ] = None,
     options: Options = DEFAULTS,
 ) -> int:
     """Write a password for every login, and the DSNs that use them, into a directory.
 
     What is there stays as it is, so that it may be called before every start. Nothing of it is
-    printed. Files can be read by their owner only, but `postgres/password`, which the server's own
-    account has to read.
+    printed. Files can be read by their owner only, but `postgres/password` and `kafka/node.pem`,
+    which the servers' own accounts have to read.
     """
     place = f"{host}:{port}/{database}"
-    made = [
-        str(path.relative_to(directory)) for path in _create(directory, place) if path is not None
-    ]
+    written = [*_create(directory, place), *_create_for_kafka(directory, kafka or ())]
+    made = [str(path.relative_to(directory)) for path in written if path is not None]
     emit(
         {"created": made},
         options,
@@ -69,6 +79,11 @@ def _create(directory: Path, place: str) -> Iterator[Path | None]:
     for service, login in OF_SERVICE.items():
         password = directory / "owner" / "logins" / login
         yield _write_dsn(directory / service, login, password.read_text(), place)
+
+
+def _create_for_kafka(directory: Path, hosts: Sequence[str]) -> Iterator[Path | None]:
+    for wanted in kafka_secrets(directory, hosts) if hosts else ():
+        yield _write(wanted.path, wanted.text, _SHARED if wanted.shared else _PRIVATE)
 
 
 def _write_dsn(folder: Path, login: str, password: str, place: str) -> Path | None:

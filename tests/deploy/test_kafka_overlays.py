@@ -1,0 +1,97 @@
+"""The two overlays that change how Kafka runs. That they work was seen on a real engine; here is held
+what one could forget when a service, a broker or a topic is added.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from passbook.cli.logins import OF_SERVICE
+from passbook.messaging.topics import Topics
+
+_TOP: Final = Path(__file__).parents[2]
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes compose's own tags for what they stand before."""
+
+
+def _list(loader: _Loader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+_Loader.add_constructor("!override", _list)
+
+
+def _services(name: str) -> dict[str, Any]:
+    text = (_TOP / name).read_text("utf-8")
+    services: dict[str, Any] = yaml.load(text, _Loader)["services"]  # noqa: S506 - a safe loader
+    return services
+
+
+@pytest.fixture(scope="module")
+def base() -> dict[str, Any]:
+    """Give the services of the file that overlays change."""
+    return _services("docker-compose.yml")
+
+
+def _of_passbook(base: dict[str, Any]) -> set[str]:
+    return {name for name, one in base.items() if "PASSBOOK_KAFKA_BOOTSTRAP" in _environment(one)}
+
+
+def _environment(service: dict[str, Any]) -> dict[str, Any]:
+    environment: dict[str, Any] = service.get("environment", {})
+    return environment
+
+
+def test_every_service_is_a_user_of_its_own(base: dict[str, Any]) -> None:
+    secured = _services("deploy/compose/kafka-security.yml")
+    users = {
+        name: user
+        for name, one in secured.items()
+        if (user := _environment(one).get("PASSBOOK_KAFKA_SASL_USERNAME"))
+    }
+    assert users == OF_SERVICE | {"client": "passbook_client"}
+    protocols = {
+        name: _environment(secured.get(name, {})).get("PASSBOOK_KAFKA_SECURITY_PROTOCOL")
+        for name in _of_passbook(base) - {"migrate"}
+    }
+    assert set(protocols.values()) == {"SASL_SSL", "SSL"}
+
+
+def test_no_listener_of_the_secured_broker_lets_anybody_in() -> None:
+    kafka = _environment(_services("deploy/compose/kafka-security.yml")["kafka"])
+    listeners = {part.partition("://")[0] for part in kafka["KAFKA_LISTENERS"].split(",")}
+    pairs = kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
+    protocols = dict(pair.split(":") for pair in pairs)
+    assert protocols.keys() == listeners
+    for listener, protocol in protocols.items():
+        if protocol == "SSL":
+            assert kafka[f"KAFKA_LISTENER_NAME_{listener}_SSL_CLIENT_AUTH"] == "required"
+        else:
+            assert protocol == "SASL_SSL"
+    assert kafka["KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND"] == "false"
+
+
+def test_three_brokers_keep_everything_three_times(base: dict[str, Any]) -> None:
+    three = _services("deploy/compose/three-brokers.yml")
+    brokers = {name: _environment(three[name]) for name in ("kafka", "kafka-2", "kafka-3")}
+    voters = {broker["KAFKA_CONTROLLER_QUORUM_VOTERS"] for broker in brokers.values()}
+    assert voters == {"1@kafka:9093,2@kafka-2:9093,3@kafka-3:9093"}
+    for broker in brokers.values():
+        for name, value in broker.items():
+            if name.endswith("REPLICATION_FACTOR"):
+                assert value == 3, name
+            if name.endswith(("MIN_ISR", "INSYNC_REPLICAS")):
+                assert value == 2, name
+        of_one = {name for name in _environment(base["kafka"]) if name.endswith("FACTOR")}
+        assert of_one <= broker.keys()
+    for name in _of_passbook(base) - {"migrate"}:
+        environment = _environment(three[name])
+        assert environment["PASSBOOK_KAFKA_BOOTSTRAP"].count(":19092") == 3
+        Topics(
+            replication=environment["PASSBOOK_TOPIC_REPLICATION"],
+            min_insync_replicas=environment["PASSBOOK_TOPIC_MIN_INSYNC_REPLICAS"],
+        )
