@@ -2,13 +2,16 @@
 
 import os
 import runpy
+from contextlib import suppress
 from typing import Literal
+
+from pydantic import ValidationError
 
 from passbook.cli.connect import connect
 from passbook.cli.logins import OF_SERVICE, QUERY_API, login_dsn
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.stack import http_port
-from passbook.config import Settings
+from passbook.config import MissingSetting, Settings
 from passbook.embedded.datadir import DataDir
 
 Service = Literal[
@@ -20,9 +23,11 @@ def run(service: Service, /, *, options: Options = DEFAULTS) -> None:
     """Run one service in the foreground, until Ctrl-C.
 
     It uses the configured servers, or those of a running `passbook up`, beside whose own instances
-    it then works.
+    it then works. Exit code 78 says that its configuration is refused, and its log why.
     """
-    os.environ.update(_environment(service, options))
+    # What makes no sense the service refuses itself, in its own log and with its own exit code.
+    with suppress(MissingSetting, ValidationError):
+        os.environ.update(_environment(service, options))
     runpy.run_module(f"services.{service.replace('-', '_')}", run_name="__main__")
 
 
