@@ -32,8 +32,12 @@ class Page(NamedTuple):
 class ServiceProcess:
     """One process of a service. Its log is kept in `log`, one JSON object a line."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
-        """Start it. It dies with the process that runs the tests."""
+    def __init__(
+        self, name: str, environment: Mapping[str, str], log: Path, module: str = ""
+    ) -> None:
+        """Start it, from the service's own folder or another module. It dies with the process that
+        runs the tests.
+        """
         self.name = name
         self.port = free_port()
         self.log = log
@@ -41,7 +45,10 @@ class ServiceProcess:
         with log.open("wb") as output:
             self._child = spawn(
                 # -P, so that a folder in the current directory cannot be taken for a package.
-                (sys.executable, "-P", "-m", f"services.{name.replace('-', '_')}"),
+                (
+                    *(sys.executable, "-P", "-m"),
+                    module or f"services.{name.replace('-', '_')}",
+                ),
                 output=output,
                 death_signal=signal.SIGKILL,
                 env={

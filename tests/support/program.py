@@ -38,6 +38,7 @@ class Program:
     """`passbook` with some settings; of those of the tests only where downloads are."""
 
     settings: Mapping[str, str]
+    module: str = "passbook"
 
     async def __call__(self, *arguments: object) -> Ended:
         """Run a verb to its end."""
@@ -67,7 +68,7 @@ class Program:
         }
         return await asyncio.create_subprocess_exec(
             # -P, so that a folder in the current directory cannot be taken for a package.
-            *(sys.executable, "-P", "-m", "passbook", *map(str, arguments)),
+            *(sys.executable, "-P", "-m", self.module, *map(str, arguments)),
             env={**environment, **self.settings},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -71,9 +71,11 @@ class World:
     _one_query: asyncio.Lock = field(default_factory=asyncio.Lock)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def start(self, name: str, *, dsn: str | None = None, **environment: str) -> ServiceProcess:
+    def start(
+        self, name: str, *, dsn: str | None = None, module: str = "", **environment: str
+    ) -> ServiceProcess:
         """Start a process of a service, which is not ready yet. `dsn` replaces that of both
-        databases; further settings are added to its environment.
+        databases, `module` what is run; further settings are added to its environment.
         """
         dsn = dsn or self.dsn(name)
         process = ServiceProcess(
@@ -89,6 +91,7 @@ class World:
                 **environment,
             },
             self.folder / f"{next(self._numbers):02}-{name}.log",
+            module,
         )
         self.processes.append(process)
         return process

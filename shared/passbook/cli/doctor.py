@@ -21,8 +21,7 @@ from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.preflight import event_store_migrations
 from passbook.projection.protocol import projection_migrations
 from passbook.service import database_pool
-from services.audit_projector.projection import AuditProjection
-from services.balance_projector.projection import BalanceProjection
+from services.read_models import READ_MODELS
 
 _LOG_NEEDS: Final = {"kafka", "topics", "postgresql", "event store schema"}
 _MARKS: Final = {
@@ -106,7 +105,7 @@ async def _connections(
 
 
 async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connection) -> list[Finding]:
-    read_models = projection_migrations(BalanceProjection(), AuditProjection())
+    read_models = projection_migrations(*READ_MODELS)
     durable = "turn them on: commits could be lost"
     findings = [
         await examine("postgresql", store.version(events)),
@@ -126,9 +125,7 @@ async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connectio
             "ALTER TABLE … ENABLE TRIGGER ALL, then find out who did it",
         ),
         await examine("login", store.rights(events)),
-        await examine(
-            "read model login", store.row_rights(rows, BalanceProjection(), AuditProjection())
-        ),
+        await examine("read model login", store.row_rights(rows, *READ_MODELS)),
         await examine("read models", store.environment(rows, events)),
         await examine("positions", store.positions(rows, events)),
         await examine("relay", store.relay(events)),

@@ -31,16 +31,12 @@ from passbook.eventstore.preflight import check_event_store, check_migrated
 from passbook.projection.protocol import Projection, projection_migrations
 from passbook.projection.rebuild import CONNECTIONS, Rebuilding, Rebuilt
 from passbook.service import database_pool
-from services.audit_projector.projection import AuditProjection
 from services.balance_projector.money import Money
 from services.balance_projector.projection import BalanceProjection, inline
+from services.read_models import READ_MODELS
 
 _APPLICATION: Final = "passbook-rebuild"
-_PROJECTIONS: Final[dict[str, Projection]] = {
-    "balance": BalanceProjection(),
-    "audit": AuditProjection(),
-    inline().name: inline(),
-}
+_PROJECTIONS: Final[dict[str, Projection]] = {one.name: one for one in (*READ_MODELS, inline())}
 # The copy's positions say how far it was; the same command goes on from there.
 _GONE: Final = (
     asyncpg.PostgresConnectionError,

@@ -25,8 +25,7 @@ from passbook.migrations import Migration, apply_migrations, pending_migrations
 from passbook.projection.inline import inline_projections, install_inline
 from passbook.projection.protocol import projection_migrations
 from passbook.service import database_pool, kafka_admin
-from services.audit_projector.projection import AuditProjection
-from services.balance_projector.projection import BalanceProjection
+from services.read_models import READ_MODELS
 
 _APPLICATION: Final = "passbook-setup"
 
@@ -144,7 +143,7 @@ def _scripts(event_store: str, read_model: str) -> list[tuple[str, list[Migratio
             event_store,
             event_store_migrations() + (projection_migrations(*inline) if inline else []),
         ),
-        (read_model, projection_migrations(BalanceProjection(), AuditProjection())),
+        (read_model, projection_migrations(*READ_MODELS)),
     ]
 
 
