@@ -58,6 +58,49 @@ async def _has_done_more(process: ServiceProcess, metric: str) -> None:
     await until(more, 30)
 
 
+async def test_one_two_and_four_instances_with_kills_freezes_and_relays_that_share_under_load(
+    world: World, connect: Connect
+) -> None:
+    """1, 4, 2 command services and projectors, one of each killed and one terminated; two relays that
+    share four groups of slots, one of which is frozen, replaced, thawed and killed.
+
+    Seen to fail: with projectors that move a position wherever it is (`Positions.advance` without the
+    expected number).
+    """
+    groups = {"PASSBOOK_RELAY_GROUPS": "4"}
+    async with world.load(per_second=400) as expected:
+        relays = [world.start(RELAY, **groups) for _ in range(2)]
+        workers = await world.run(COMMAND_SERVICE, BALANCES, AUDIT)
+        await until(partial(_all_groups_led, relays, 2), 30)
+        for name in (COMMAND_SERVICE, BALANCES):
+            workers += await world.run(name, name, name)
+        await _share(workers)  # as many instances as partitions
+
+        relays[0].freeze()
+        killed, terminated, *_ = (one for one in workers if one.name == COMMAND_SERVICE)
+        dead, ended, *_ = (one for one in workers if one.name == BALANCES)
+        await asyncio.gather(killed.kill(), dead.kill())
+        await asyncio.gather(terminated.terminate(), ended.terminate())
+        await until(partial(_all_groups_led, relays[1:], 4), 30)
+        relays[0].thaw()
+        await until(partial(_all_groups_led, relays, 2), 30)
+        await relays[0].kill()
+        relays.append(world.start(RELAY, **groups))
+        await _share([one for one in workers if one.exit_code is None])
+        await until(partial(_all_groups_led, relays[1:], 2), 30)
+    await reckon(world, expected)
+    await evidence_holds(connect, expected.events)
+
+
+async def _all_groups_led(relays: list[ServiceProcess], each: int) -> bool:
+    """Tell whether each of these relays leads so many groups."""
+    try:
+        led = [await one.metric("passbook_relay_groups_leading") for one in relays]
+    except OSError:  # it has just been started
+        return False
+    return led == [each] * len(relays)
+
+
 async def test_second_relay_stands_by_and_publishes_within_two_seconds_of_the_first_ones_death(
     world: World,
 ) -> None:

@@ -52,6 +52,7 @@ _UPDATE: Final[Mapping[str, Mapping[str, Who]]] = {
         "published_seq": frozenset({RELAY}),
         "partition": frozenset({RELAY}),
         "kafka_offset": frozenset({RELAY}),
+        "topic": frozenset({RELAY}),
         "updated_at": frozenset({RELAY}),
     },
     "eventstore.archives": {"sha256": NOBODY},
