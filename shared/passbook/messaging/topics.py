@@ -1,5 +1,6 @@
 """The topics, as code: created by `passbook topics apply`, compared at every start."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,8 @@ DEFAULT_PREFIX: Final = "bank."
 DEFAULT_PARTITIONS: Final = 16
 PROJECTIONS: Final = ("balance", "audit")
 _MIN_INSYNC: Final = "min.insync.replicas"
+_LOOKS: Final = 100
+_LOOK_AGAIN_S: Final = 0.1
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 MAX_COMMAND_RECORD: Final = 4 * 1024 * 1024
@@ -159,7 +162,21 @@ async def apply_topics(admin: AIOKafkaAdminClient, topics: Topics) -> list[Topic
         if code and error is not TopicAlreadyExistsError:
             message = f"{topic}: {rest[0] if rest else error.__name__}"
             raise KafkaError(message)
+    await _known_to_brokers(admin, missing)
     return missing
+
+
+async def _known_to_brokers(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
+    """Return when brokers tell of topics that were created: under load some time after they are,
+    and a service that starts in between would refuse to run.
+    """
+    names = [spec.name for spec in specs]
+    for _ in range(_LOOKS):
+        if not any(topic["error_code"] for topic in await admin.describe_topics(names)):
+            return
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    message = f"created, but not there after {_LOOKS * _LOOK_AGAIN_S:.0f} s: {', '.join(names)}"
+    raise KafkaError(message)
 
 
 async def check_topics(admin: AIOKafkaAdminClient, topics: Topics) -> None:
