@@ -8,7 +8,7 @@ from passbook.domain.errors import AccountError
 from passbook.messaging.command_shapes import COMMANDS, SHAPES
 from passbook.messaging.commands import MALFORMED, UNSUPPORTED_COMMAND, BadCommand, CommandMessage
 from passbook.messaging.consumer import Record
-from passbook.messaging.group_consumer import announce_consumer
+from passbook.messaging.group_offsets import announce_consumer
 from passbook.messaging.outcomes import CONFLICT
 from passbook.messaging.topics import Topics
 from passbook.telemetry import (

@@ -7,22 +7,18 @@ from types import TracebackType
 from typing import Final, Self
 
 from aiokafka import TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from passbook.messaging.consumer import ConsumerLost, Record, open_consumer
+from passbook.messaging.group_offsets import GroupOffsets
 from passbook.messaging.security import KafkaServers
 from passbook.messaging.unreachable import why_unreachable
-from passbook.telemetry import (
-    CONSUMER_COMMITS_FAILED,
-    CONSUMER_PARTITIONS,
-    CONSUMER_REBALANCES,
-    start_at_zero,
-)
+from passbook.telemetry import CONSUMER_COMMITS_FAILED
 
 _GATHER_BYTES: Final = 256 * 1024
 _STOP_TIMEOUT_S: Final = 5.0
 _COMMIT_EVERY_S: Final = 0.5
+_POSITIONS_S: Final = 0.1
 
 
 class Consumer:
@@ -51,7 +47,7 @@ class Consumer:
         self.topic = topic
         self._kafka = kafka
         self._max_records = max_records
-        self._processed: dict[int, int] = {}
+        self._offsets = GroupOffsets(topic)
         self._committed_at = 0.0
         self._consumer = open_consumer(
             kafka=kafka,
@@ -63,7 +59,7 @@ class Consumer:
             fetch_min_bytes=_GATHER_BYTES if gather_s else 1,
             fetch_max_wait_ms=int(gather_s * 1000) or 500,
         )
-        self._consumer.subscribe([topic], listener=_Rebalances(topic))
+        self._consumer.subscribe([topic], listener=self._offsets)
 
     async def start(self) -> None:
         """Join the group.
@@ -81,7 +77,7 @@ class Consumer:
 
     async def stop(self) -> None:
         """Leave the group, within five seconds."""
-        CONSUMER_PARTITIONS.labels(self.topic).set(0)  # the client does not say that it left
+        self._offsets.left()
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._consumer.stop()
@@ -122,7 +118,9 @@ class Consumer:
             # The client would wait for it to come back, for minutes and without a word.
             message = f"Kafka has no topic {self.topic} any more"
             raise ConsumerLost(message)
-        return {partition.partition: records for partition, records in batches.items()}
+        records = {partition.partition: found for partition, found in batches.items()}
+        self._offsets.handed_out(records)
+        return records
 
     async def caught_up(self, partitions: Iterable[int]) -> frozenset[int]:
         """Return those of these partitions of which everything that the broker has was handed out.
@@ -151,6 +149,7 @@ class Consumer:
             if part in self._consumer.assignment():
                 self._consumer.pause(part)
                 self._consumer.seek(part, offset)
+                self._offsets.sought(partition, offset)
 
     def release(self, partitions: Iterable[int]) -> None:
         """Go on with partitions that were held."""
@@ -161,12 +160,13 @@ class Consumer:
 
     async def processed(self, next_offsets: Mapping[int, int]) -> None:
         """Take note that everything before these offsets (partition → offset) is done with; the
-        group is told twice a second, because every commit is a request.
+        group is told twice a second, because every commit is a request. To be called about as
+        often, also with nothing: where all is done, the group is told that, too.
 
         Raises:
             ConsumerLost: the broker refused.
         """
-        self._processed |= next_offsets
+        self._offsets.processed(next_offsets)
         if time.monotonic() - self._committed_at > _COMMIT_EVERY_S:
             await self.flush()
 
@@ -177,43 +177,33 @@ class Consumer:
         partition now will see the records again and recognise them.
         """
         self._committed_at = time.monotonic()
-        processed, self._processed = self._processed, {}
-        offsets = {
-            TopicPartition(self.topic, partition): offset
-            for partition, offset in processed.items()
-            if TopicPartition(self.topic, partition) in self._consumer.assignment()
-        }
+        generation = self._offsets.generation
+        offsets = self._offsets.due(await self._positions(), generation)
         if not offsets:
             return
         try:
-            await self._consumer.commit(offsets)
+            await self._consumer.commit(
+                {TopicPartition(self.topic, partition): at for partition, at in offsets.items()}
+            )
         except (CommitFailedError, IllegalStateError):
             CONSUMER_COMMITS_FAILED.labels(self.topic).inc()
         except KafkaError as error:
             CONSUMER_COMMITS_FAILED.labels(self.topic).inc()
             raise ConsumerLost(str(error)) from error
+        else:
+            if generation == self._offsets.generation:
+                self._offsets.committed(offsets)
 
-
-class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Counts, and does nothing else: work does not belong into a listener."""
-
-    def __init__(self, topic: str) -> None:
-        self._rebalances = CONSUMER_REBALANCES.labels(topic)
-        self._partitions = CONSUMER_PARTITIONS.labels(topic)
-
-    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        del revoked
-        self._partitions.set(0)
-
-    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self._rebalances.inc()
-        self._partitions.set(len(assigned))
-
-
-def announce_consumer(topic: str) -> None:
-    """Have the series of a consumer of this topic from now on, also while it cannot connect."""
-    for metric in (CONSUMER_COMMITS_FAILED, CONSUMER_PARTITIONS, CONSUMER_REBALANCES):
-        start_at_zero(metric, (topic,))
+    async def _positions(self) -> dict[int, int]:
+        """Return where reading goes on in each partition; nothing while that is being settled."""
+        try:
+            async with asyncio.timeout(_POSITIONS_S):
+                return {
+                    partition: await self._consumer.position(TopicPartition(self.topic, partition))
+                    for partition in self.assigned()
+                }
+        except (IllegalStateError, KafkaError, TimeoutError):
+            return {}
 
 
 def next_offsets(batches: Mapping[int, list[Record]]) -> dict[int, int]:

@@ -14,7 +14,8 @@ from passbook.eventstore.preflight import check_event_store, check_migrated
 from passbook.eventstore.rights import check_rights
 from passbook.eventstore.server import check_durability, check_server
 from passbook.messaging.dead_letters import DeadLetterOffice
-from passbook.messaging.group_consumer import Consumer, announce_consumer
+from passbook.messaging.group_consumer import Consumer
+from passbook.messaging.group_offsets import announce_consumer
 from passbook.messaging.topics import Topics
 from passbook.projection.positions import Positions
 from passbook.projection.protocol import Projection, doorbell_channel, projection_migrations

@@ -1,0 +1,1 @@
+"""The clients of Kafka, on a real broker."""
