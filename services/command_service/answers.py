@@ -24,7 +24,7 @@ from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
 from passbook.telemetry import COMMANDS_DECIDED, DEAD_LETTERS
-from services.command_service.arrivals import Arrival
+from services.command_service.arrivals import Arrival, ids_of
 from services.command_service.traces import answering
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ class AnswerDesk:
                     "command.malformed",
                     partition=record.partition,
                     offset=record.offset,
-                    command_id=message.command_id and str(message.command_id),
                     code=message.code,
+                    **ids_of(message),
                 )
         if letters:
             await self._producer.publish(self._topics.commands_dlq, letters)
@@ -162,7 +162,7 @@ class _Encoder:
         if code == "idempotency_conflict":
             # Not *the* outcome of this id, so it does not carry that outcome's id.
             variant = request_hash.hex()
-            log.warning("command.conflict", command_id=str(command_id))
+            log.warning("command.conflict", **ids_of(message))
         else:
             variant = ""
         if decided is not self._moment:

@@ -24,7 +24,10 @@ from uuid import UUID
 
 import structlog
 
+from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
+from passbook.eventstore.errors import EventStoreError
 from passbook.eventstore.ids import FastUUID
+from passbook.logs import ids
 from passbook.messaging.commands import BadCommand, CommandMessage, decode
 from passbook.messaging.consumer import Record
 from passbook.messaging.group_consumer import Consumer
@@ -113,6 +116,7 @@ class HeldPartitions:
                 offset=record.offset,
                 account_id=str(account_id),
                 error=reason_of(unreadable[account_id]),
+                **ids_of(message),
             )
         self._consumer.hold(stops)
         self._until |= dict.fromkeys(stops, time.monotonic() + _LOOK_AGAIN_S)
@@ -130,5 +134,17 @@ class HeldPartitions:
 
 
 def reason_of(error: Exception) -> str:
-    """Return why a stream cannot be read; a `KeyError` says only which part of an event is gone."""
-    return f"the event has no {error}" if isinstance(error, KeyError) else str(error)
+    """Return why a stream cannot be read, without what it says: a `KeyError` says only which part of
+    an event is gone, and what makes no sense as an amount or a name is not repeated.
+    """
+    match error:
+        case KeyError():
+            return f"the event has no {error}"
+        case EventStoreError() | UnknownEventType() | UnknownSchemaVersion():
+            return str(error)
+    return f"the event is damaged: {type(error).__name__}"
+
+
+def ids_of(message: CommandMessage | BadCommand) -> dict[str, str]:
+    """Return what a line of the log says about whose it is: the ids that the sender gave."""
+    return ids(message.command_id, message.context.get("correlation_id"))

@@ -22,7 +22,7 @@ import structlog
 
 from passbook.domain.slots import SLOT_COUNT
 from passbook.eventstore.errors import StoreUnavailable
-from passbook.eventstore.pool import FAILURES
+from passbook.eventstore.pool import FAILURES, said
 from passbook.telemetry import RELAY_GROUPS, RELAY_GROUPS_LEADING, RELAY_LEADING
 from services.outbox_relay.queries import lock_of
 
@@ -85,7 +85,7 @@ class Leadership:
                 },
             )
         except FAILURES as error:
-            raise StoreUnavailable(str(error)) from error
+            raise StoreUnavailable(said(error)) from error
         RELAY_GROUPS.set(self._groups)
         await self._draw()
         return self
@@ -184,7 +184,7 @@ class Leadership:
                 return rows
         except FAILURES as error:
             self._connection.terminate()
-            message = f"the relay's session is lost: {error or type(error).__name__}"
+            message = f"the relay's session is lost: {said(error)}"
             raise StoreUnavailable(message) from error
 
 

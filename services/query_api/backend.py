@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from passbook.client import PassbookClient
 from passbook.eventstore.doorbell import DoorbellListener
 from passbook.eventstore.past import recording_times
-from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.snapshots import SnapshotStore
 from passbook.eventstore.translation import translate
@@ -157,7 +157,7 @@ async def watch(
                 async with lent(pool, READ_TIMEOUT_S) as connection:
                     await connection.execute(_PROBE)
         except FAILURES as error:
-            health.not_ready(f"PostgreSQL: {error or type(error).__name__}")
+            health.not_ready(f"PostgreSQL: {said(error)}")
         else:
             trouble = "" if authenticator is None else await authenticator.trouble()
             if trouble and not stop.is_set():

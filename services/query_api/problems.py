@@ -16,7 +16,7 @@ from starlette.routing import Match
 
 from passbook.catalogue import CATALOGUE, INTERNAL, Meaning, code_of
 from passbook.eventstore.errors import EventStoreError
-from passbook.eventstore.pool import FAILURES
+from passbook.eventstore.pool import FAILURES, said
 from passbook.eventstore.translation import translate
 from services.balance_projector.queries import BadCursor
 
@@ -113,7 +113,7 @@ def problem_of(error: Exception) -> Problem:
     if code == INTERNAL:
         log.error("http.failed", exc_info=error)
     elif code == "unavailable":
-        _AWAY.say(str(error) or type(error).__name__)
+        _AWAY.say(said(error))
     return Problem(code, _SAID_TO_NOBODY.get(code) or f"{error}")
 
 

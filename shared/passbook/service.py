@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
 from platform import python_version
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import structlog
@@ -28,7 +28,7 @@ from aiokafka.errors import KafkaError
 
 from passbook.config import MissingSetting, Settings, load_settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
-from passbook.eventstore.pool import FAILURES, OnConnect, lent, open_pool
+from passbook.eventstore.pool import FAILURES, OnConnect, lent, open_pool, said
 from passbook.eventstore.preflight import check_event_store
 from passbook.eventstore.same_server import SameServer
 from passbook.logs import configure_logging
@@ -137,6 +137,9 @@ def run_service(
             return uvloop.run(_run(health, session, around))
     except TracingRefused as error:
         return _refused(error)
+    except Exception:
+        log.exception("service.crashed")
+        return 1
     finally:
         server.shutdown()
         log.info("service.stopped")
@@ -145,6 +148,7 @@ def run_service(
 async def _run(health: Health, session: Session, around: Around) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_stray)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
@@ -192,6 +196,11 @@ async def _sessions(stop: asyncio.Event, health: Health, session: Session) -> in
     return 0
 
 
+def _stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody awaited. The loop's own words would quote the exception."""
+    log.error("task.failed", message=context["message"], exc_info=context.get("exception"))
+
+
 def _refused(error: Exception) -> int:
     log.error("service.refused", error=str(error))
     return EXIT_CONFIGURATION
@@ -227,7 +236,7 @@ async def event_store_pool(settings: Settings, application: str) -> AsyncIterato
                     allow_unsafe=settings.allow_unsafe_durability,
                 )
         except FAILURES as error:
-            message = f"PostgreSQL: {error or type(error).__name__}"
+            message = f"PostgreSQL: {said(error)}"
             raise StoreUnavailable(message) from error
         yield pool
 
@@ -244,7 +253,7 @@ async def database_pool(
     try:
         pool = await open_pool(dsn, application=application, size=size, init=init)
     except FAILURES as error:
-        message = f"PostgreSQL: {error or type(error).__name__}"
+        message = f"PostgreSQL: {said(error)}"
         raise StoreUnavailable(message) from error
     try:
         yield pool

@@ -1,17 +1,21 @@
 """Logs and metrics: what every service says about itself.
 
 Log events, one JSON object a line (or a readable line on a terminal), on stderr. Common keys:
-`event`, `level`, `timestamp`, `service`. Names and amounts are never logged.
+`event`, `level`, `timestamp`, `service`. Lines about one command or event have its `command_id` and, if the
+sender gave one, its `correlation_id`, marked here by +; so have those of an HTTP request that has the header
+X-Correlation-ID. Names, texts and amounts are never logged, and of exceptions only types and places.
 
     service.started        metrics_port
     service.ready          service.stopping       service.stopped
     service.unavailable    error, retry_s         a server does not answer; trying again
     service.refused        error                  configuration; exits with 78
     service.overprivileged login, reason, meant   the login could change the log past `append`
-    command.malformed      partition, offset, command_id, code
-    command.crashed        partition, offset      a bug; the process ends: see PASSBOOK_COMMANDS_SET_ASIDE
-    command.conflict       command_id             an id came again with other content
-    partition.held         partition, offset, account_id, error   a stream that is too new: upgrade
+    service.crashed        exc_info               a bug; exits with 1
+    task.failed            message, exc_info      a bug in something that nobody awaited
+    command.malformed      +, partition, offset, code
+    command.crashed        +, partition, offset   a bug; the process ends: see PASSBOOK_COMMANDS_SET_ASIDE
+    command.conflict       +                      an id came again with other content
+    partition.held         +, partition, offset, account_id, error   a stream that is too new: upgrade
     append.retried         reason, commands       the batch is decided again, slot by slot
     snapshot.ignored       account_id, version, reason   replayed instead; see `snapshot verify`
     snapshot.failed        error, snapshots       not read or not written; replayed, or dropped
@@ -21,8 +25,8 @@ Log events, one JSON object a line (or a readable line on a terminal), on stderr
     relay.halted           slot, tail, head       the store is behind Kafka; needs an operator
     projection.gap         projection, slot, expected, found   fetched from the store
     projection.fenced      projection             another instance moved on; reloaded
-    projection.parked      projection, account_id, reason
-    record.foreign         topic, partition, offset, error
+    projection.parked      +, projection, account_id, reason
+    record.foreign         +, topic, partition, offset, error
     http.listening         host, port
     http.failed            exc_info               an answer of 500: a bug; somebody has to look
     http.unavailable       error, more            a server did not answer a request, nor `more` since

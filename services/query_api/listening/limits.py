@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from passbook.telemetry import HTTP_IN_PROGRESS, HTTP_REFUSED, HTTP_REQUESTS, HTTP_SECONDS
 from services.query_api.identity.loopback import refuse_strangers
 from services.query_api.listening.connections import ABORT
+from services.query_api.listening.correlation import correlated
 from services.query_api.problems import Problem, problem_of
 
 MOST_BODY_BYTES: Final = 64 * 1024
@@ -68,7 +69,8 @@ class Limits:
             self.in_progress += not streaming
             HTTP_IN_PROGRESS.inc()
             try:
-                await self._answer(scope, _limited(exchange, receive), telling, exchange)
+                with correlated(scope):
+                    await self._answer(scope, _limited(exchange, receive), telling, exchange)
             finally:
                 self.in_progress -= not streaming
                 HTTP_IN_PROGRESS.dec()

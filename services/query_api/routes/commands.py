@@ -1,6 +1,5 @@
 """Commands: published, waited for, and looked up."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -28,6 +27,7 @@ from passbook.messaging.producer import PublishFailed
 from services.query_api.backend import Backend, served_by
 from services.query_api.identity.callers import Caller, commander, reader_or_commander
 from services.query_api.identity.ownership import must_own, owner_of, owns
+from services.query_api.listening.correlation import CORRELATION_ID
 from services.query_api.problems import Problem
 from services.query_api.routes.bodies import (
     Body,
@@ -53,7 +53,6 @@ from services.query_api.routes.parameters import (
 router = APIRouter(dependencies=[Depends(plain_query)])
 
 _ACKNOWLEDGE_S: Final = 5.0
-_CORRELATION: Final = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
 _OPEN: Final = Body(OpenAccountBody, {"owner_name": "Zoë Müller", "initial_deposit": "500.00"})
 _MOVE: Final = Body(MoveMoneyBody, {"amount": "20.00", "reference": "salary"})
@@ -102,7 +101,7 @@ async def asking(
     if caller.subject is not None:
         context["actor"] = caller.subject
     if correlation := one_header(request, "X-Correlation-ID"):
-        if _CORRELATION.fullmatch(correlation) is None:
+        if CORRELATION_ID.fullmatch(correlation) is None:
             raise Problem(
                 "malformed", "header X-Correlation-ID: up to 200 visible ASCII characters"
             )

@@ -19,6 +19,9 @@ FAILURES: Final = (
 
 OnConnect = Callable[[asyncpg.Connection], Awaitable[None]]
 
+# What a server says of data that does not fit quotes the data: classes 22 and 23.
+_QUOTING: Final = ("22", "23")
+
 # A process that is frozen in the middle of a transaction, or whose machine is gone, would hold its
 # locks for as long as the server believes in it, and with them whoever took over from it.
 _IDLE_IN_TRANSACTION_MS: Final = 5_000
@@ -50,6 +53,19 @@ async def open_pool(
             "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
         },
     )
+
+
+def said(error: Exception) -> str:
+    """Return what may be told of a driver's failure wherever logs are read: without the server's
+    DETAIL and HINT, which quote rows, and without the message where that may do so, too.
+    """
+    if not isinstance(error, asyncpg.PostgresError):
+        return str(error) or type(error).__name__
+    state = error.sqlstate or ""
+    if state[:2] not in _QUOTING:
+        return str(error.args[0]) if error.args else type(error).__name__
+    constraint = getattr(error, "constraint_name", None)
+    return f"{type(error).__name__} (SQLSTATE {state}{f', {constraint}' if constraint else ''})"
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import asyncpg
 
 from passbook.domain.account import FOLD_VERSION, BankAccount
 from passbook.eventstore.errors import StoreUnavailable
-from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.snapshots import Snapshot
 from passbook.eventstore.store import EventStore
 
@@ -137,4 +137,4 @@ async def _rows(pool: asyncpg.Pool, query: str, *arguments: object) -> Sequence[
             rows: Sequence[Sequence[Any]] = await connection.fetch(query, *arguments)
             return rows
     except FAILURES as error:
-        raise StoreUnavailable(str(error) or type(error).__name__) from error
+        raise StoreUnavailable(said(error)) from error

@@ -13,6 +13,7 @@ from passbook.eventstore.errors import (
     StoreMismatch,
     StoreUnavailable,
 )
+from passbook.eventstore.pool import said
 
 # SQLSTATE classes that say "not now": connection, rollback, resources, intervention, system.
 _PASSING: Final = frozenset({"08", "40", "53", "55", "57", "58"})
@@ -29,11 +30,13 @@ def translate(error: Exception) -> NoReturn:
         case asyncpg.UniqueViolationError(constraint_name="commands_pkey"):
             raise DuplicateCommand from error
         case asyncpg.PostgresError(sqlstate="PB006"):
-            raise StoreMismatch(str(error)) from error
+            raise StoreMismatch(said(error)) from error
         case asyncpg.PostgresError(sqlstate=state) if state[:2] == "42":
-            message = f"{error} (SQLSTATE {state}): migrate the database, or use the right login"
+            message = (
+                f"{said(error)} (SQLSTATE {state}): migrate the database, or use the right login"
+            )
             raise StoreMismatch(message) from error
         case asyncpg.PostgresError(sqlstate=state) if state[:2] not in _PASSING:
-            message = f"{error} (SQLSTATE {state})"
+            message = f"{said(error)} (SQLSTATE {state})"
             raise BrokenInvariant(message) from error
-    raise StoreUnavailable(str(error) or type(error).__name__) from error
+    raise StoreUnavailable(said(error)) from error

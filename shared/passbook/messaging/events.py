@@ -88,7 +88,9 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[Header]) ->
             found["ce_actor"].decode() if "ce_actor" in found else "",
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:  # a header may be null
-        message = f"not an event of ours: {error!r}"
+        # Without the value: it may be anything, and this is logged.
+        wrong = f"no {error.args[0]}" if isinstance(error, KeyError) else "a header makes no sense"
+        message = f"not an event of ours: {wrong}"
         raise ForeignRecord(message) from error
 
 

@@ -149,7 +149,6 @@ class Consumer:
             if part in self._consumer.assignment():
                 self._consumer.pause(part)
                 self._consumer.seek(part, offset)
-                self._offsets.sought(partition, offset)
 
     def release(self, partitions: Iterable[int]) -> None:
         """Go on with partitions that were held."""

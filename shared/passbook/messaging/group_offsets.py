@@ -58,10 +58,6 @@ class GroupOffsets(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition, records in batches.items():
             self._handed_out[partition] = records[-1].offset + 1
 
-    def sought(self, partition: int, offset: int) -> None:
-        """Take note that everything from an offset on will be handed out again."""
-        self._handed_out[partition] = offset
-
     def processed(self, next_offsets: Mapping[int, int]) -> None:
         """Take note that everything before these offsets is done with."""
         self._processed.update(next_offsets)

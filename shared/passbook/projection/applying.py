@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 
 from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
+from passbook.eventstore.pool import said
 from passbook.messaging.events import PublishedEvent
 from passbook.projection.parking import MISFITS, Parking
 from passbook.projection.positions import Positions
@@ -52,7 +53,7 @@ class Applier:
             raise ProjectionStopped(str(error)) from error
         except MISFITS as error:
             if not self._projection.parks:
-                raise ProjectionStopped(str(error)) from error
+                raise ProjectionStopped(said(error)) from error
             async with connection.transaction():
                 await self._positions.advance(connection, expected, reached, schema)
                 known = await self._parking.without(connection, events)

@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from passbook.eventstore.errors import StoreMismatch, StoreUnavailable
-from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.store import EventStore, RecordedEvent
 from passbook.messaging.cloudevents import format_time
 from passbook.projection.parking import MISFITS
@@ -154,4 +154,4 @@ class Healing:
             message = f"{error}: parked accounts are healed by the login that owns the read model"
             raise StoreMismatch(message) from error
         except FAILURES as error:
-            raise StoreUnavailable(str(error) or type(error).__name__) from error
+            raise StoreUnavailable(said(error)) from error

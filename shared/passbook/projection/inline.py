@@ -15,7 +15,7 @@ import asyncpg
 
 from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
 from passbook.eventstore.errors import EventStoreError, StoreMismatch, StoreUnavailable
-from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.preflight import check_migrated
 from passbook.eventstore.store import EventStore, RecordedEvent
 from passbook.migrations import apply_migrations, pending_migrations
@@ -100,7 +100,7 @@ class InlineProjections:
                     raise InlineRefused(name, "it is not where these events begin: install it anew")
                 await projection.apply(connection, events)
             except (*MISFITS, UnknownEventType, UnknownSchemaVersion) as error:
-                raise InlineRefused(name, str(error)) from error
+                raise InlineRefused(name, said(error)) from error
 
 
 async def inline_hook(pool: asyncpg.Pool, names: Sequence[str]) -> InlineProjections | None:
@@ -118,7 +118,7 @@ async def inline_hook(pool: asyncpg.Pool, names: Sequence[str]) -> InlineProject
         async with lent(pool, _CHECK_TIMEOUT_S) as connection:
             await hook.check(connection)
     except FAILURES as error:
-        raise StoreUnavailable(str(error) or type(error).__name__) from error
+        raise StoreUnavailable(said(error)) from error
     return hook
 
 

@@ -12,6 +12,8 @@ from typing import Final
 import asyncpg
 import structlog
 
+from passbook.eventstore.pool import said
+from passbook.logs import ids
 from passbook.messaging.events import PublishedEvent
 from passbook.projection.positions import Positions
 from passbook.projection.protocol import CannotApply, Projection, ProjectionStopped
@@ -82,7 +84,7 @@ class Parking:
                 async with connection.transaction():
                     await self._projection.apply(connection, [event])
             except MISFITS as error:
-                await self._park(connection, account_id, history[number:], str(error))
+                await self._park(connection, account_id, history[number:], error)
                 return
 
     async def _park(
@@ -90,14 +92,14 @@ class Parking:
         connection: asyncpg.Connection,
         account_id: str,
         history: Sequence[PublishedEvent],
-        reason: str,
+        error: Exception,
     ) -> None:
         # Others may have parked or healed some in other slots: the limit is the projection's.
         self._accounts = await self._positions.parked(connection)
         if len(self._accounts) >= _MOST_PARKED:
             message = (
                 f"{len(self._accounts)} accounts are parked already and {account_id} does not fit "
-                f"either ({reason}): this is no single account's problem; mend the cause and take them "
+                f"either ({said(error)}): this is no single account's problem; mend the cause and take them "
                 f"back with `passbook projection parked {self._projection.name} --retry`, or rebuild "
                 "the projection"
             )
@@ -106,11 +108,12 @@ class Parking:
             "projection.parked",
             projection=self._projection.name,
             account_id=account_id,
-            reason=reason,
+            reason=said(error),  # the row has the whole of it
+            **ids(history[0].command_id, history[0].correlation_id),
         )
         first = history[0]
         await self._positions.park(
-            connection, account_id, first.slot, first.slot_seq, reason, len(history)
+            connection, account_id, first.slot, first.slot_seq, str(error), len(history)
         )
         self._accounts.add(account_id)
         self._tell()

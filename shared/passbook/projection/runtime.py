@@ -22,8 +22,9 @@ import structlog
 
 from passbook.domain.slots import SLOT_COUNT, partition_of
 from passbook.eventstore.errors import StoreUnavailable
-from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.store import EventStore
+from passbook.logs import ids
 from passbook.messaging.consumer import Record
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.events import ForeignRecord, PublishedEvent, decode
@@ -115,7 +116,7 @@ class ProjectionRuntime:
                 try:
                     event = decode(record.key, record.value, record.headers)
                 except ForeignRecord as error:
-                    log.warning("record.foreign", **_place(record), error=str(error))
+                    log.warning("record.foreign", error=str(error), **_place(record))
                     await self._office.send(record, str(error))
                 else:
                     by_slot[event.slot].append(event)
@@ -211,14 +212,14 @@ class ProjectionRuntime:
         except MISFITS:
             raise
         except FAILURES as error:
-            raise StoreUnavailable(str(error) or type(error).__name__) from error
+            raise StoreUnavailable(said(error)) from error
 
     async def _reload(self) -> None:
         try:
             async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
                 self._at = await self._applier.load(connection)
         except FAILURES as error:
-            raise StoreUnavailable(str(error) or type(error).__name__) from error
+            raise StoreUnavailable(said(error)) from error
 
     async def _tend(self) -> None:
         """Every two seconds: measure the lag, and heal what stands still.
@@ -266,4 +267,6 @@ class ProjectionRuntime:
 
 
 def _place(record: Record) -> dict[str, object]:
-    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    sent = dict(record.headers)
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    return place | ids(sent.get("ce_commandid"), sent.get("ce_correlationid"))

@@ -8,7 +8,7 @@ from passbook.config import Settings
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.errors import StoreUnavailable
-from passbook.eventstore.pool import FAILURES, lent
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import check_event_store, check_migrated
 from passbook.eventstore.rights import check_rights
@@ -137,4 +137,4 @@ async def _preflight(
             positions = Positions(projection.name)
             await positions.claim(connection, environment_id, projection.version)
     except FAILURES as error:
-        raise StoreUnavailable(str(error) or type(error).__name__) from error
+        raise StoreUnavailable(said(error)) from error

@@ -1,7 +1,7 @@
 """A group's committed offsets say what is left to do, whoever asks: lag tools, autoscalers.
 
-Each was seen to fail with `due` returning only what was processed (as it was before), or with
-`sought` taking no note.
+All but that of members that come and go were seen to fail with `due` returning what was processed
+(as it was before), and the last two with `due` returning the positions.
 """
 
 import asyncio
