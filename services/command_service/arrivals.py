@@ -72,7 +72,9 @@ def decoded(
 
 def crashed(record: Record) -> None:
     """Say which record this code cannot cope with: a bug, after which the process ends."""
-    log.error("command.crashed", partition=record.partition, offset=record.offset)
+    sent = dict(record.headers)
+    known = ids(sent.get("ce_id"), sent.get("ce_correlationid"))
+    log.error("command.crashed", partition=record.partition, offset=record.offset, **known)
 
 
 def accounts_of(arrivals: Iterable[Arrival]) -> Iterable[UUID]:

@@ -19,8 +19,8 @@ FAILURES: Final = (
 
 OnConnect = Callable[[asyncpg.Connection], Awaitable[None]]
 
-# What a server says of data that does not fit quotes the data: classes 22 and 23.
-_QUOTING: Final = ("22", "23")
+# What a server says of data that it cannot read quotes it.
+_DATA_EXCEPTION: Final = "22"
 
 # A process that is frozen in the middle of a transaction, or whose machine is gone, would hold its
 # locks for as long as the server believes in it, and with them whoever took over from it.
@@ -62,10 +62,9 @@ def said(error: Exception) -> str:
     if not isinstance(error, asyncpg.PostgresError):
         return str(error) or type(error).__name__
     state = error.sqlstate or ""
-    if state[:2] not in _QUOTING:
-        return str(error.args[0]) if error.args else type(error).__name__
-    constraint = getattr(error, "constraint_name", None)
-    return f"{type(error).__name__} (SQLSTATE {state}{f', {constraint}' if constraint else ''})"
+    if state.startswith(_DATA_EXCEPTION) or not error.args:
+        return f"{type(error).__name__} (SQLSTATE {state})"
+    return str(error.args[0])
 
 
 @asynccontextmanager
