@@ -60,6 +60,22 @@ def test_up_prints_what_endpoints_json_says(here: Installation, up: Up) -> None:
     assert all(is_alive(pid) for pids in up.service_pids.values() for pid in pids)
 
 
+def test_passwords_are_where_they_are_kept_and_nowhere_else(here: Installation, up: Up) -> None:
+    """Not on a command line, and in no log, the servers' included."""
+    kept = [here.data_dir / "endpoints.json", *here.data_dir.glob("secrets/*")]
+    kept += here.data_dir.glob("postgres/*.password")
+    passwords = {file.read_text() for file in kept[1:]}
+    assert len(passwords) > len(SERVICES)
+    logs = [file for file in here.data_dir.rglob("*.log") if "pgdata" not in file.parts]
+    assert logs
+    places = [*here.processes().values(), *(file.read_text(errors="replace") for file in logs)]
+
+    assert any(one in kept[0].read_text() for one in passwords)  # they are found where they are
+    assert not [place for place in places if any(one in place for one in passwords)]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept} == {0o600}
+    assert up.document["admin_dsn"]
+
+
 async def test_every_service_logs_in_as_itself(up: Up) -> None:
     connection = await asyncpg.connect(up.document["admin_dsn"])
     try:
