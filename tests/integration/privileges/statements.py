@@ -198,7 +198,7 @@ _SERVER: Final = (
     "SELECT pg_ls_dir('.')",
     "SELECT pg_stat_file('PG_VERSION')",
     "COPY audit.entries TO '/dev/null'",
-    "COPY (SELECT 1) TO PROGRAM 'true'",
+    "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'",
     "COPY audit.entries FROM '/dev/null'",
     "SELECT lo_create(0)",
     "SELECT lo_creat(-1)",
