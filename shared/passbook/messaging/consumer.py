@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from passbook.messaging.header_names import accept_any_header_name
+from passbook.messaging.rebootstrap import rebootstrapping
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
 
@@ -36,7 +37,7 @@ def open_consumer(
     **settings: Any,
 ) -> AIOKafkaConsumer:
     """Return a member-to-be of a group, not started, that skips nothing and commits nothing itself."""
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         *topics,
         **connection_options(kafka),
         client_id=client_id,
@@ -51,3 +52,5 @@ def open_consumer(
         max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
         **settings,
     )
+    rebootstrapping(consumer._client)  # noqa: SLF001 - it has no name for it
+    return consumer

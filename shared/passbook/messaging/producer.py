@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from passbook.messaging.cloudevents import Header
+from passbook.messaging.rebootstrap import rebootstrapping
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
 from passbook.messaging.unreachable import why_unreachable
@@ -46,6 +47,7 @@ class Producer:
             max_request_size=MAX_DEAD_LETTER_RECORD + 64 * 1024,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
+        rebootstrapping(self._producer.client)
 
     async def start(self) -> None:
         """Connect.
