@@ -1,5 +1,10 @@
 """Logs and metrics: what every service says about itself.
 
+Watch first: is everybody at work (`service_ready`, the sum of `relay_leading`); is the log in doubt
+(`relay_halted_slots`, `relay_republished_total`, `projection_gaps_total`); how old is what people see
+(`command_wait_seconds`, `relay_backlog_seconds`, `projection_lag_seconds`); who is left out
+(`partitions_held`, `projection_parked`, `dead_letters_total`); then the servers.
+
 Log events, one JSON object a line (or a readable line on a terminal), on stderr. Common keys:
 `event`, `level`, `timestamp`, `service`. Lines about one command or event have its `command_id` and, if the
 sender gave one, its `correlation_id`, marked here by +; so have those of an HTTP request that has the header
