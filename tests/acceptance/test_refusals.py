@@ -195,7 +195,7 @@ CASES: Final = {
 async def test_a_service_that_cannot_work_refuses_and_the_doctor_finds_why(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Seen to fail: each without its own check (the services then ran, or tried for ever)."""
+    """Each case is the proof of one check: it damages one thing in a world where services run."""
     case = CASES[name]
     if case.damage:
         await world.admin.execute(case.damage.format(database=world.database.name))
@@ -265,7 +265,7 @@ async def test_a_pooler_is_refused_by_the_relay(
 ) -> None:
     """It shares sessions among its clients, and with them the locks that say who leads.
 
-    Seen to fail: without `check_unpooled` the relay led.
+    A relay that is connected directly runs: see the next test.
     """
     async with _pooler(world.dsn(RELAY)) as dsn:
         relay = world.start(RELAY, dsn=dsn)
@@ -279,7 +279,6 @@ async def test_a_pooler_is_refused_by_the_relay(
 async def test_a_login_that_could_do_more_works_and_is_told_of(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen to fail: without `too_much`."""
     relay = world.start(RELAY, dsn=world.database.admin_dsn)
     found = await _doctor(monkeypatch, world, world.database.admin_dsn)
     await relay.ready()

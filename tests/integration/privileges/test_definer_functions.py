@@ -76,7 +76,6 @@ def _append(**arguments: str) -> str:
 async def test_their_search_path_is_pinned_and_temporary_tables_come_last(
     place: Place, state: str
 ) -> None:
-    """Seen to fail: with a function whose `SET search_path` was left out, or ended without pg_temp."""
     async with connected(place.dsn(state)) as owner:
         found = await owner.fetch(_DEFINERS)
 
@@ -87,10 +86,7 @@ async def test_their_search_path_is_pinned_and_temporary_tables_come_last(
 
 
 async def test_temporary_tables_and_a_search_path_of_ones_own_fool_nobody(place: Place) -> None:
-    """Where somebody may make them, as on a database that was not migrated by its owner.
-
-    Seen to fail: without `pg_temp` at the end of a function's search path.
-    """
+    """Where somebody may make them, as on a database that was not migrated by its owner."""
     async with connected(place.dsn("migrated")) as owner:
         await owner.execute("GRANT TEMPORARY ON DATABASE migrated TO passbook_command_service")
         try:

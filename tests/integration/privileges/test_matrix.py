@@ -67,9 +67,8 @@ async def _outcome(connection: asyncpg.Connection, statement: str) -> str:
 async def test_a_login_has_its_verbs_and_no_others(
     place: Place, owner_pid: int, state: str, login: str
 ) -> None:
-    """Seen to fail, by one cell each, with one right too much (`_GRANTS`, below); and without 0005 and
-    0004 of the migrations, by 17 cells of the relay and the projectors, and temporary tables and
-    large objects for all.
+    """Seen to fail: with one right too much (see below); without the migrations that took away what
+    nobody uses, by 17 to 21 cells of the relay and of the projectors, 4 or 5 of everybody else.
     """
     wrong = await _wrong(place, state, login, owner_pid)
     assert wrong == {}
@@ -148,7 +147,6 @@ async def test_a_login_is_nobody_special(place: Place) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 async def test_no_function_of_ours_is_everybodys(place: Place, state: str) -> None:
-    """Seen to fail: without the last `REVOKE` on trigger functions in 0005."""
     async with connected(place.dsn(state)) as owner:
         assert await owner.fetch(_BY_EVERYBODY) == []
 
