@@ -144,14 +144,14 @@ _PROCESS: Final = f"instance={BALANCES}-1:9464 job={BALANCES}"
 
 _CASES: Final[dict[str, Case]] = {
     "all is well": Case({}, "20m", "75m", ()),
-    "a second relay stands by": Case(_STANDBY, "20m", "75m", ()),
+    "a second relay stands by": Case(_STANDBY, "20m", "25m", ()),
     "nobody sends anything": Case(
         {
             _of("passbook_relay_published_total", RELAY): _stops(100),
             _of("passbook_projection_applied_total", BALANCES, projection="balance"): _stops(100),
         },
         "20m",
-        "75m",
+        "25m",
         (),
     ),
     "a rolling upgrade, one instance after the other": Case(
@@ -169,7 +169,7 @@ _CASES: Final[dict[str, Case]] = {
     "refused commands and hostile requests are everyday life": Case(
         {_of("passbook_commands_decided_total", COMMANDS, outcome="malformed"): _grows(1000)},
         "20m",
-        "75m",
+        "25m",
         (),
     ),
     "a container is gone, and no target any more": Case(
@@ -269,7 +269,7 @@ _CASES: Final[dict[str, Case]] = {
     "one message is set aside": Case(
         {_of("passbook_dead_letters_total", COMMANDS, topic="bank.commands.dlq"): _then(0, "1")},
         "9m",
-        "60m",
+        "25m",
         ("PassbookDeadLetters topic=bank.commands.dlq",),
     ),
     "one message, before the first scrape": Case(
@@ -279,7 +279,7 @@ _CASES: Final[dict[str, Case]] = {
             ): "_x40 1x400"
         },
         "9m",
-        "60m",
+        "25m",
         ("PassbookDeadLetters topic=bank.events.balance.dlq",),
     ),
     "messages were set aside long ago": Case(
@@ -336,7 +336,7 @@ _CASES: Final[dict[str, Case]] = {
     "Kafka lost records, which a relay noticed as it began": Case(
         {_of("passbook_relay_republished_total", RELAY, 2): "_x40 12x400"},
         "9m",
-        "60m",
+        "25m",
         ("PassbookLogRepublished",),
     ),
     "a read model is behind": Case(
@@ -367,7 +367,7 @@ _CASES: Final[dict[str, Case]] = {
     "Kafka did not deliver one event": Case(
         {_of("passbook_projection_gaps_total", BALANCES, projection="balance"): _then(0, "1")},
         "9m",
-        "60m",
+        "25m",
         ("PassbookProjectionGaps projection=balance",),
     ),
     "an account is parked": Case(
@@ -429,6 +429,12 @@ _CASES: Final[dict[str, Case]] = {
         "14m",
         "16m",
         ("PassbookKafkaUnderReplicated",),
+    ),
+    "all brokers are gone, or hang": Case(
+        {_of("passbook_kafka_brokers", RELAY): _then(3, "0")},
+        "10m30s",
+        "17m",
+        ("PassbookKafkaAway",),
     ),
     "a broker is gone": Case(
         {_of("passbook_kafka_brokers", RELAY): _then(3, "2")},
