@@ -125,6 +125,7 @@ async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connectio
             "ALTER TABLE … ENABLE TRIGGER ALL, then find out who did it",
         ),
         await examine("login", store.rights(events)),
+        await examine("everybody's rights", store.everybodys_rights(events)),
         await examine("read model login", store.row_rights(rows, *READ_MODELS)),
         await examine("read models", store.environment(rows, events)),
         await examine("positions", store.positions(rows, events)),

@@ -27,6 +27,15 @@ _LARGEST_BACKLOG_S: Final = 10.0
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _POSITIONS: Final = "SELECT projection, slot, slot_seq FROM projections.positions"
 _PUBLISHED: Final = "SELECT 'outbox relay', slot, published_seq FROM eventstore.relay_positions"
+# What migration 0005 takes from PUBLIC, if who ran it could.
+_EVERYBODYS: Final = """
+SELECT 'create temporary tables' FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+ WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'TEMPORARY'
+UNION
+SELECT 'create large objects' FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+ WHERE p.pronamespace = 'pg_catalog'::regnamespace AND a.grantee = 0
+   AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_export')
+"""
 
 
 async def version(connection: asyncpg.Connection) -> Verdict:
@@ -79,6 +88,17 @@ async def rights(connection: asyncpg.Connection) -> Verdict:
             )
     appends = "passbook_command_service" in logins
     return fine(f"{login} reads the log{' and may append' if appends else ' and cannot change it'}")
+
+
+async def everybodys_rights(connection: asyncpg.Connection) -> Verdict:
+    """Say whether any login could fill the disk of the log."""
+    found = [row[0] for row in await connection.fetch(_EVERYBODYS)]
+    if found:
+        return warning(
+            f"every login may {' and '.join(sorted(found))}",
+            "take that from PUBLIC as a superuser, as the migration `least_privilege` does",
+        )
+    return fine("no login may create temporary tables or large objects")
 
 
 async def row_rights(connection: asyncpg.Connection, *projections: Projection) -> Verdict:
