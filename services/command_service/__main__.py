@@ -10,7 +10,7 @@ from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.cache import AccountCache
 from passbook.eventstore.doorbell import Doorbell
 from passbook.eventstore.postgres import PostgresEventStore
-from passbook.eventstore.same_server import while_same
+from passbook.eventstore.same_server import SameServer, while_same
 from passbook.eventstore.snapshots_postgres import PostgresSnapshotStore
 from passbook.messaging.group_consumer import Consumer
 from passbook.messaging.producer import Producer
@@ -41,7 +41,7 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
     """Decide commands until `stop` is set."""
     topics = settings.topics
     await check_kafka(settings)
-    async with event_store_pool(settings, NAME) as pool:
+    async with event_store_pool(settings, NAME, SameServer()) as pool:
         inline = await inline_hook(pool, settings.inline)
         store = PostgresEventStore(pool, Archive(settings.archive), inline=inline)
         await check_not_behind(pool, store, settings.kafka, topics, NAME)

@@ -30,7 +30,6 @@ from passbook.config import MissingSetting, Settings, load_settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
 from passbook.eventstore.pool import FAILURES, OnConnect, lent, open_pool, said
 from passbook.eventstore.preflight import check_event_store
-from passbook.eventstore.same_server import SameServer
 from passbook.logs import configure_logging
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import PublishFailed
@@ -219,15 +218,16 @@ async def alongside(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[N
 
 
 @asynccontextmanager
-async def event_store_pool(settings: Settings, application: str) -> AsyncIterator[asyncpg.Pool]:
-    """Open a pool on an event store that passed its preflight.
+async def event_store_pool(
+    settings: Settings, application: str, init: OnConnect | None = None
+) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool on an event store that passed its preflight; see `open_pool` for `init`.
 
     Raises:
         StoreMismatch: it did not pass.
         StoreUnavailable: it does not answer.
     """
-    same = SameServer()
-    async with database_pool(settings.event_store, application, init=same) as pool:
+    async with database_pool(settings.event_store, application, init=init) as pool:
         try:
             async with lent(pool, _PREFLIGHT_TIMEOUT_S) as connection:
                 await check_event_store(

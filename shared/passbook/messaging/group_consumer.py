@@ -11,12 +11,12 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from passbook.messaging.consumer import ConsumerLost, Record, open_consumer
 from passbook.messaging.group_offsets import GroupOffsets
+from passbook.messaging.leaving import close_consumer
 from passbook.messaging.security import KafkaServers
 from passbook.messaging.unreachable import why_unreachable
 from passbook.telemetry import CONSUMER_COMMITS_FAILED
 
 _GATHER_BYTES: Final = 256 * 1024
-_STOP_TIMEOUT_S: Final = 5.0
 _COMMIT_EVERY_S: Final = 0.5
 _POSITIONS_S: Final = 0.1
 
@@ -78,11 +78,7 @@ class Consumer:
     async def stop(self) -> None:
         """Leave the group, within five seconds."""
         self._offsets.left()
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self._consumer.stop()
-        except TimeoutError:
-            return
+        await close_consumer(self._consumer)
 
     async def __aenter__(self) -> Self:
         """Start."""

@@ -24,12 +24,12 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from passbook.messaging.consumer import ConsumerLost, Record, open_consumer
+from passbook.messaging.leaving import close_consumer
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import TopicMismatch
 from passbook.messaging.unreachable import why_unreachable
 
 _TIMEOUT_S: Final = 10.0
-_STOP_TIMEOUT_S: Final = 5.0
 _LOOKS: Final = 10
 _LOOK_AGAIN_S: Final = 0.1
 _NEVER_MS: Final = 2**31 - 1
@@ -142,11 +142,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def stop(self) -> None:
         """Leave the group and disconnect, within five seconds."""
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self._consumer.stop()
-        except TimeoutError:
-            return
+        await close_consumer(self._consumer)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Keep nothing; called by the client before partitions are shared out anew."""

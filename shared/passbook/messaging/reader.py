@@ -10,13 +10,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from passbook.messaging.consumer import ConsumerLost, Record
+from passbook.messaging.leaving import close_consumer
 from passbook.messaging.rebootstrap import rebootstrapping
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD, TopicMismatch
 from passbook.messaging.unreachable import why_unreachable
 
 _START_TIMEOUT_S: Final = 10.0
-_STOP_TIMEOUT_S: Final = 5.0
 _LOOKS: Final = 10
 _LOOK_AGAIN_S: Final = 0.1
 
@@ -84,11 +84,7 @@ class TopicReader:
 
     async def stop(self) -> None:
         """Disconnect, within five seconds."""
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self._consumer.stop()
-        except TimeoutError:
-            return
+        await close_consumer(self._consumer)
 
     async def __aenter__(self) -> Self:
         """Start."""
