@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -24,24 +24,16 @@ from passbook.messaging.producer import Producer
 from passbook.messaging.producer import Record as Outgoing
 from passbook.messaging.topics import Topics
 from passbook.telemetry import COMMANDS_DECIDED, DEAD_LETTERS
-from services.command_service.arrivals import Arrival, ids_of
+from services.command_service.arrivals import Answer, Arrival, ids_of
+from services.command_service.counted import ACCEPTED, type_of
 from services.command_service.traces import answering
 
 if TYPE_CHECKING:
     from passbook.tracing.batches import BatchTrace
-from services.command_service.counted import ACCEPTED, type_of
 
 _REMEMBERED_SLOTS: Final = 16_384
 
 log = structlog.get_logger()
-
-
-class Answer(NamedTuple):
-    """What a record gets: its outcome, or only a dead letter when it has no usable id."""
-
-    record: Record
-    message: CommandMessage | BadCommand
-    outcome: CommandOutcome | None
 
 
 class AnswerDesk:

@@ -27,6 +27,7 @@ import structlog
 from passbook.domain.errors import UnknownEventType, UnknownSchemaVersion
 from passbook.eventstore.errors import EventStoreError
 from passbook.eventstore.ids import FastUUID
+from passbook.eventstore.store import CommandOutcome
 from passbook.logs import ids
 from passbook.messaging.commands import BadCommand, CommandMessage, decode
 from passbook.messaging.consumer import Record
@@ -44,6 +45,14 @@ class Arrival(NamedTuple):
 
     record: Record
     message: CommandMessage | BadCommand
+
+
+class Answer(NamedTuple):
+    """What a record gets: its outcome, or only a dead letter when it has no usable id."""
+
+    record: Record
+    message: CommandMessage | BadCommand
+    outcome: CommandOutcome | None
 
 
 def decoded(

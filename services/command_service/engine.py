@@ -3,9 +3,8 @@ the last one is appended.
 
 Deciding works on accounts in memory. An append names, for every slot it touches, the head those
 accounts were read at; PostgreSQL compares, so a stale memory, a second owner of the partition or a
-direct writer costs a refused append and never a wrong decision. What is refused is decided again,
-one slot at a time, so that a busy writer elsewhere does not matter, with pauses that let a burst of
-the other writer pass.
+direct writer costs a refused append and never a wrong decision. What is refused is decided again, one
+slot at a time and with pauses, so that a burst of another writer does not matter.
 
 Kafka's offsets are committed last. Whatever fails before that is delivered again, and a command
 that was decided already gets its stored outcome.
@@ -37,8 +36,9 @@ from passbook.messaging.group_consumer import Consumer, next_offsets
 from passbook.messaging.outcomes import CONFLICT, CONFLICT_MESSAGE
 from passbook.service import PartStopped
 from passbook.telemetry import APPEND_RETRIES, APPEND_SECONDS, COMMANDS_DUPLICATE
-from services.command_service.answers import Answer, AnswerDesk
+from services.command_service.answers import AnswerDesk
 from services.command_service.arrivals import (
+    Answer,
     Arrival,
     HeldPartitions,
     accounts_of,
@@ -46,11 +46,11 @@ from services.command_service.arrivals import (
     decoded,
     reason_of,
 )
+from services.command_service.counted import observe_poll
 from services.command_service.traces import appending
 
 if TYPE_CHECKING:
     from passbook.tracing.batches import BatchTrace, BatchTraces
-from services.command_service.counted import observe_poll
 
 _POLL_S: Final = 0.5
 _ATTEMPTS: Final = 20

@@ -9,11 +9,10 @@ from passbook.eventstore.store import CommandOutcome
 from passbook.messaging.commands import CommandMessage
 from passbook.tracing.described import where
 from passbook.tracing.following import sampled
-from services.command_service.arrivals import Arrival
+from services.command_service.arrivals import Answer, Arrival
 
 if TYPE_CHECKING:
     from passbook.tracing.batches import Attributes, BatchTrace
-    from services.command_service.answers import Answer
 
 _APPEND: Final = "eventstore.append"
 _REFUSALS: Final = (SlotMoved, DuplicateCommand)
@@ -65,7 +64,7 @@ def appending(trace: "BatchTrace[Arrival] | None", events: int, outcomes: int) -
 
 
 @contextmanager
-def answering(trace: "BatchTrace[Arrival] | None", answers: "Iterable[Answer]") -> Iterator[None]:
+def answering(trace: "BatchTrace[Arrival] | None", answers: Iterable[Answer]) -> Iterator[None]:
     """End the spans of commands when their answers are published, or cannot be."""
     try:
         yield

@@ -103,13 +103,15 @@ async def test_commands_are_answered_while_the_snapshot_table_is_locked(
 async def test_a_service_without_the_right_to_write_snapshots_decides_all_the_same(
     ledger: Ledger, pools: OpenPool
 ) -> None:
-    """They are a convenience: a failure is logged and counted, and is nobody's problem."""
+    """They are a convenience: a failure is logged and counted, and is nobody's problem. A service
+    that has not the right when it starts is refused; this one loses it.
+    """
     owner = await pools()
-    await owner.execute(
-        "REVOKE EXECUTE ON FUNCTION eventstore.save_snapshots FROM passbook_command_service"
-    )
     account = busy(movements=98)
     await AccountRepository(PostgresEventStore(owner)).save(account)
     async with running(ledger.command_service()):
+        await owner.execute(
+            "REVOKE EXECUTE ON FUNCTION eventstore.save_snapshots FROM passbook_command_service"
+        )
         assert await _answers(ledger, *_deposits(account.id, 3)) == ["accepted"] * 3
     assert await owner.fetch(_VERSIONS, account.id) == []
