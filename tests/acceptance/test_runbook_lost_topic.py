@@ -28,24 +28,29 @@ async def test_the_events_are_published_again_from_the_store_while_commands_are_
     """Whoever subscribed gets everything again: a group's offsets go with the topic.
 
     Seen to fail: a projector that only polled waited for the topic without a word, ready, and did not
-    see it when it was there again.
+    see it when it was there again; a producer that left the other partitions alone when one had failed
+    told of errors that nobody awaited.
     """
     expected = await world.backlog(300, 30)
     await world.run(*SERVICES)
     await world.current(expected.events)
     first = await _read(world, expected.events)
+    await until(at_least(world.noted, expected.events))
+    publishing = world.running(RELAY)
 
     await _delete(kafka_admin, world.topics.events)
     await world.backlog(60, 6, before=expected)
     await until(at_least(world.stored, expected.events), 30)
     for name in (RELAY, BALANCES, AUDIT):
         await _refuses(world, name, world.topics.events)
+    assert not publishing.logged("task.failed")
     await PAGE.follow(world.operator, "1. Make it again")
     await world.run(RELAY, BALANCES, AUDIT)
     await world.current(expected.events)
     assert world.running(RELAY).logged("relay.log_lost")
     again = await _read(world, expected.events)
     assert again >= first
+    await until(at_least(world.noted, expected.events))
     await PAGE.follow(world.operator, "How to know that it is over")
     await reckon(world, expected)
     await evidence_holds(connect, expected.events)

@@ -34,6 +34,7 @@ SESSION_TIMEOUT_S: Final = 6
 """The shortest there is: how long a killed service's partitions stay idle."""
 
 _STORED: Final = "SELECT sum(head)::bigint FROM eventstore.slots"
+_NOTED: Final = "SELECT coalesce(sum(published_seq), 0)::bigint FROM eventstore.relay_positions"
 _DECIDED: Final = "SELECT count(*) FROM eventstore.commands"
 _APPLIED: Final = """
 SELECT coalesce(sum(slot_seq), 0)::bigint FROM projections.positions WHERE projection = $1
@@ -153,6 +154,10 @@ class World:
     async def stored(self) -> int:
         """Return how many events the log has."""
         return await self._count(_STORED)
+
+    async def noted(self) -> int:
+        """Return how many published events the relay has written down, which it does once a second."""
+        return await self._count(_NOTED)
 
     async def applied(self, projection: str) -> int:
         """Return how many events a projection has applied."""

@@ -93,15 +93,29 @@ class Producer:
         Raises:
             PublishFailed: see there.
         """
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                partition: group.create_task(self._tried(topic, partition, rows))
+                for partition, rows in records.items()
+            }
+        last: dict[int, int] = {}
+        for partition, task in tasks.items():
+            result = task.result()
+            if isinstance(result, Exception):
+                raise PublishFailed(str(result)) from result
+            last[partition] = result
+        return last
+
+    async def _tried(
+        self, topic: str, partition: int, records: Iterable[Record]
+    ) -> int | KafkaError | TimeoutError:
+        """Publish, and return the failure rather than raise it: the other partitions would be left
+        alone then, and each of their errors told as one that nobody awaited.
+        """
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {
-                    partition: group.create_task(self._publish(topic, partition, rows))
-                    for partition, rows in records.items()
-                }
-        except* (KafkaError, TimeoutError) as errors:
-            raise PublishFailed(str(errors.exceptions[0])) from errors
-        return {partition: task.result() for partition, task in tasks.items()}
+            return await self._publish(topic, partition, records)
+        except (KafkaError, TimeoutError) as error:
+            return error
 
     async def _publish(self, topic: str, partition: int, records: Iterable[Record]) -> int:
         batch = self._producer.create_batch()
