@@ -6,25 +6,37 @@ asks nobody else, for ever, and a service whose brokers are well stands still. S
 answers, the ones it was started with are asked. Source: KIP-899, which does it for Java's clients.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.cluster import ClusterMetadata
 
 
 def rebootstrapping(client: AIOKafkaClient) -> None:
-    """Have a client, of a consumer or a producer, ask its bootstrap servers when all else fails."""
+    """Have a client, of a consumer or a producer, ask its bootstrap servers when all else fails.
+
+    What it knows of topics stays until it is told something else: a consumer whose topic is unknown
+    for a moment joins its group anew, or takes the topic for lost.
+    """
     update = client._metadata_update  # noqa: SLF001 - aiokafka has no setting for it
 
-    async def update_or_bootstrap(cluster: Any, topics: Any) -> bool:
-        if await update(cluster, topics):
+    async def update_or_bootstrap(answer: ClusterMetadata, topics: Collection[str]) -> bool:
+        if await update(answer, topics):
             return True
+        cluster: Any = client.cluster
+        known, asked = cluster._brokers, _bootstrap_brokers(client)  # noqa: SLF001 - as above
+        cluster._brokers = asked  # noqa: SLF001 - as above
         try:
-            await client.bootstrap()
-        except KafkaError:
-            return False
-        # Which knows the brokers now, and nothing of the topics.
-        updated: bool = await update(cluster, topics)
+            updated: bool = await update(answer, topics)
+        finally:
+            if cluster._brokers is asked:  # noqa: SLF001 - as above
+                cluster._brokers = known  # noqa: SLF001 - as above
         return updated
 
     client._metadata_update = update_or_bootstrap  # noqa: SLF001 - as above
+
+
+def _bootstrap_brokers(client: AIOKafkaClient) -> dict[str, Any]:
+    servers = [f"{host}:{port}" for host, port, _ in client.hosts]
+    return dict(ClusterMetadata(bootstrap_servers=servers)._bootstrap_brokers)  # noqa: SLF001 - as above

@@ -73,3 +73,31 @@ async def test_a_reader_reads_on(servers: Servers, topics: Topics) -> None:
             return bool(await reader.poll(0.1))
 
         await until(read)
+
+
+async def test_what_is_known_of_topics_stays(servers: Servers, topics: Topics) -> None:
+    """Seen to fail with `AIOKafkaClient.bootstrap`, after which no topic is known: consumers whose
+    connection had just expired took their topic for deleted, and began anew.
+    """
+    kafka, topic = servers.kafka_bootstrap, topics.commands
+    async with Consumer(
+        kafka, topic, group="knowing", client_id="knowing", max_records=10
+    ) as consumer:
+        await until(consumer.assigned)
+        client = consumer._consumer._client
+        seen: list[set[int] | None] = []
+        client.cluster.add_listener(lambda known: seen.append(known.partitions_for_topic(topic)))
+
+        await forget(client)
+        assert await client.force_metadata_update()
+        assert client.cluster.broker_metadata(9) is None
+
+        client._bootstrap_servers = f"{LOOPBACK}:{free_port()}"
+        await forget(client)
+        assert not await client.force_metadata_update()
+        assert client.cluster.broker_metadata(9) is not None
+
+        everything = set(range(topics.partitions))
+        assert client.cluster.partitions_for_topic(topic) == everything
+        assert seen
+        assert all(known == everything for known in seen)
