@@ -100,6 +100,7 @@ class HeldPartitions:
         """Start with none."""
         self._consumer = consumer
         self._until: dict[int, float] = {}
+        PARTITIONS_HELD.set(0)  # what another session held is looked at anew
 
     def cut(
         self,

@@ -52,7 +52,8 @@ async def session(stop: asyncio.Event, health: Health, settings: Settings) -> No
             groups,
             sending(settings.tracing, settings.topics.events, sampled_outgoing, published_event),
         )
-        await relay.run(stop)
+        async with alongside(relay.measure()):
+            await relay.run(stop)
 
 
 def main() -> int:

@@ -6,20 +6,21 @@ the operator's: nothing here ends a session.
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
-from passbook.messaging.security import KafkaServers, connection_options
+from passbook.messaging.brokers import look_at_brokers
+from passbook.messaging.consumer import ConsumerLost
+from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import Topics
 from passbook.telemetry import (
     KAFKA_BROKERS,
     KAFKA_OFFLINE,
+    KAFKA_UNDER_MIN_ISR,
     KAFKA_UNDERREPLICATED,
     POSTGRES_BLOCKS_HIT,
     POSTGRES_BLOCKS_READ,
@@ -45,7 +46,8 @@ SELECT (SELECT sum(numbackends) FROM pg_stat_database)::bigint AS connections,
 _EVERY_S: Final = 15.0
 _LOOK_EVERY_S: Final = 1.0
 _TIMEOUT_S: Final = 5.0
-_NO_LEADER: Final = -1
+# Frozen brokers are asked one after the other, until one answers.
+_KAFKA_TIMEOUT_S: Final = 10.0
 _COUNTERS: Final = (
     ("xact_commit", POSTGRES_COMMITS),
     ("xact_rollback", POSTGRES_ROLLBACKS),
@@ -69,6 +71,7 @@ class Measuring:
         self._pool = pool
         self._kafka = kafka
         self._topics = [spec.name for spec in topics.specs()]
+        self._min_insync_replicas = topics.min_insync_replicas
         self._leadership = leadership
         self._counted: dict[str, int] = {}
 
@@ -123,21 +126,12 @@ class Measuring:
 
     async def _measure_kafka(self) -> None:
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                brokers, partitions = await self._described()
-        except (KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(_KAFKA_TIMEOUT_S):
+                brokers = await look_at_brokers(self._kafka, self._topics)
+        except (ConsumerLost, TimeoutError):
             KAFKA_BROKERS.set(0)
             return
-        KAFKA_BROKERS.set(brokers)
-        KAFKA_OFFLINE.set(sum(one["leader"] == _NO_LEADER for one in partitions))
-        KAFKA_UNDERREPLICATED.set(sum(len(one["isr"]) < len(one["replicas"]) for one in partitions))
-
-    async def _described(self) -> tuple[int, list[dict[str, Any]]]:
-        admin = AIOKafkaAdminClient(**connection_options(self._kafka))
-        try:
-            await admin.start()
-            cluster = await admin.describe_cluster()
-            topics = await admin.describe_topics(self._topics)
-        finally:
-            await admin.close()
-        return len(cluster["brokers"]), [one for topic in topics for one in topic["partitions"]]
+        KAFKA_BROKERS.set(len(brokers.alive))
+        KAFKA_OFFLINE.set(brokers.without_leader())
+        KAFKA_UNDERREPLICATED.set(brokers.under_replicated())
+        KAFKA_UNDER_MIN_ISR.set(brokers.below(self._min_insync_replicas))

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ import structlog
 
 from passbook.domain.slots import partition_of
 from passbook.eventstore.doorbell import DoorbellListener
+from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.store import EventStore, RecordedEvent
 from passbook.messaging.events import encode_headers
 from passbook.messaging.producer import Producer
@@ -42,6 +44,7 @@ _READ_PER_SLOT: Final = 100
 _SHORTEST_WAIT_S: Final = 0.025
 _LONGEST_WAIT_S: Final = 0.25
 _TEND_EVERY_S: Final = 1.0
+_MEASURE_EVERY_S: Final = 1.0
 _LOOK_AGAIN_S: Final = 10.0
 
 log = structlog.get_logger()
@@ -88,10 +91,27 @@ class OutboxRelay:
         try:
             await self._run(stop)
         finally:
+            RELAY_HALTED.set(0)
+
+    async def measure(self) -> None:
+        """Tell once a second what is not published, until cancelled. Beside `run`, which waits for as
+        long as Kafka acknowledges nothing; that is when somebody has to be told.
+        """
+        try:
+            while True:
+                with suppress(StoreUnavailable):  # `run` meets it, too
+                    await self._measure()
+                await asyncio.sleep(_MEASURE_EVERY_S)
+        finally:
             # What is waiting is told by whoever leads now, and by nobody else.
             RELAY_BACKLOG.set(0)
             RELAY_BACKLOG_SECONDS.set(0)
-            RELAY_HALTED.set(0)
+
+    async def _measure(self) -> None:
+        heads = await self._store.heads()
+        behind = {slot: seq for slot, seq in self._published.items() if seq < heads[slot]}
+        RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in behind.items()))
+        RELAY_BACKLOG_SECONDS.set(await self._store.oldest_age_s(behind) if behind else 0)
 
     async def _run(self, stop: asyncio.Event) -> None:
         wait_s = _SHORTEST_WAIT_S
@@ -190,18 +210,15 @@ class OutboxRelay:
         return self._traces.begin(list(chain.from_iterable(records.values())))
 
     async def _tend(self) -> None:
-        """Once a second: store the hints, measure the backlog."""
+        """Once a second: store the hints, look at halted slots again."""
         self._tended_at = time.monotonic()
         if self._dirty or self._halted:
             # The tail of a halted slot, too: it is what keeps the slot halted after a restart.
             known = self._halted | self._published
             await self._positions.save(known, self._dirty, self._halted)
             self._dirty = {}
-        heads = await self._store.heads()
-        await self._look_again(heads)
-        behind = {slot: seq for slot, seq in self._published.items() if seq < heads[slot]}
-        RELAY_BACKLOG.set(sum(heads[slot] - seq for slot, seq in behind.items()))
-        RELAY_BACKLOG_SECONDS.set(await self._store.oldest_age_s(behind) if behind else 0)
+        if self._halted:
+            await self._look_again(await self._store.heads())
         RELAY_HALTED.set(len(self._halted))
 
     async def _look_again(self, heads: Mapping[int, int]) -> None:

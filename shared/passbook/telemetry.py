@@ -88,8 +88,9 @@ and of the servers, by the relay that leads the first group, every 15 seconds, a
     postgres_connections                 postgres_connections_limit  postgres_database_bytes
     postgres_commits_total               postgres_rollbacks_total    postgres_deadlocks_total
     postgres_blocks_read_total           postgres_blocks_hit_total
-    kafka_brokers                        0 when none answers
+    kafka_brokers                        that answer
     kafka_partitions_underreplicated     kafka_partitions_offline    of our topics
+    kafka_partitions_under_min_isr       where nothing is acknowledged
 
 Series whose labels are known beforehand are there with 0 from the start. No label ever says whose
 account, which command or how much.
@@ -250,7 +251,7 @@ POSTGRES_BLOCKS_HIT: Final = Counter(
     "passbook_postgres_blocks_hit", "Blocks that were in the buffers.", registry=None
 )
 KAFKA_BROKERS: Final = Gauge(
-    "passbook_kafka_brokers", "Brokers of the cluster; 0 when none answers.", registry=None
+    "passbook_kafka_brokers", "Brokers of the cluster that answer.", registry=None
 )
 KAFKA_UNDERREPLICATED: Final = Gauge(
     "passbook_kafka_partitions_underreplicated",
@@ -258,7 +259,10 @@ KAFKA_UNDERREPLICATED: Final = Gauge(
     registry=None,
 )
 KAFKA_OFFLINE: Final = Gauge(
-    "passbook_kafka_partitions_offline", "Partitions of our topics without a leader.", registry=None
+    "passbook_kafka_partitions_offline", "Our partitions whose leader is away.", registry=None
+)
+KAFKA_UNDER_MIN_ISR: Final = Gauge(
+    "passbook_kafka_partitions_under_min_isr", "Those with too few replicas.", registry=None
 )
 SERVERS: Final[Collection[MetricWrapperBase]] = (
     POSTGRES_CONNECTIONS,
@@ -272,6 +276,7 @@ SERVERS: Final[Collection[MetricWrapperBase]] = (
     KAFKA_BROKERS,
     KAFKA_UNDERREPLICATED,
     KAFKA_OFFLINE,
+    KAFKA_UNDER_MIN_ISR,
 )
 
 

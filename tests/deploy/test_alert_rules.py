@@ -84,6 +84,7 @@ _ALL_IS_WELL: Final[Mapping[str, str]] = {
     _of("passbook_projection_applied_total", BALANCES, projection="balance"): _grows(100),
     _of("passbook_projection_lag_events", BALANCES, projection="balance"): _always(0),
     _of("passbook_projection_lag_seconds", BALANCES, projection="balance"): _always(0.2),
+    _of("passbook_projection_duplicates_total", BALANCES, projection="balance"): _always(0),
     _of("passbook_projection_gaps_total", BALANCES, projection="balance"): _always(0),
     _of("passbook_projection_parked", BALANCES, projection="balance"): _always(0),
     _of("passbook_http_requests_total", API, status="2xx", route="/"): _grows(300),
@@ -97,6 +98,7 @@ _ALL_IS_WELL: Final[Mapping[str, str]] = {
     _of("passbook_kafka_brokers", RELAY): _always(3),
     _of("passbook_kafka_partitions_underreplicated", RELAY): _always(0),
     _of("passbook_kafka_partitions_offline", RELAY): _always(0),
+    _of("passbook_kafka_partitions_under_min_isr", RELAY): _always(0),
 }
 
 
@@ -364,6 +366,17 @@ _CASES: Final[dict[str, Case]] = {
         "20m",
         ("PassbookProjectionStopped projection=balance",),
     ),
+    "a read model skips what is published again": Case(
+        {
+            _of("passbook_projection_applied_total", BALANCES, projection="balance"): _stops(100),
+            _of("passbook_projection_duplicates_total", BALANCES, projection="balance"): (
+                f"{_always(0, _WELL - 1)} 0+900x100"
+            ),
+        },
+        "20m",
+        "30m",
+        (),
+    ),
     "Kafka did not deliver one event": Case(
         {_of("passbook_projection_gaps_total", BALANCES, projection="balance"): _then(0, "1")},
         "9m",
@@ -423,6 +436,12 @@ _CASES: Final[dict[str, Case]] = {
         "10m30s",
         "12m",
         ("PassbookKafkaPartitionsOffline",),
+    ),
+    "partitions have fewer copies than a record needs": Case(
+        {_of("passbook_kafka_partitions_under_min_isr", RELAY): _then(0, "4")},
+        "10m30s",
+        "12m",
+        ("PassbookKafkaUnderMinIsr",),
     ),
     "partitions miss a copy": Case(
         {_of("passbook_kafka_partitions_underreplicated", RELAY): _then(0, "4")},

@@ -214,6 +214,13 @@ class ProjectionRuntime:
         except FAILURES as error:
             raise StoreUnavailable(said(error)) from error
 
+    async def _count_parked(self) -> None:
+        try:
+            async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
+                await self._applier.count_parked(connection)
+        except FAILURES as error:
+            raise StoreUnavailable(said(error)) from error
+
     async def _reload(self) -> None:
         try:
             async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
@@ -222,7 +229,7 @@ class ProjectionRuntime:
             raise StoreUnavailable(said(error)) from error
 
     async def _tend(self) -> None:
-        """Every two seconds: measure the lag, and heal what stands still.
+        """Every two seconds: measure the lag, count who is parked, and heal what stands still.
 
         Neither is needed while Kafka delivers, so an event store that does not answer is no reason
         to stop applying.
@@ -237,6 +244,7 @@ class ProjectionRuntime:
             published = await self._store.published()
             behind = {slot: self._at[slot] for slot in mine if self._at[slot] < heads[slot]}
             age_s = await self._store.oldest_age_s(behind) if behind else 0.0
+            await self._count_parked()
         except StoreUnavailable as error:
             log.warning("service.unavailable", error=str(error), retry_s=_TEND_EVERY_S)
             return
