@@ -145,10 +145,9 @@ class Leadership:
 
     async def _share_out(self) -> None:
         if self._given:
-            given = sorted(self._given)
-            await self._ask(_GIVE, [lock_of(group, self._groups) for group in given])
-            self._held -= self._given
-            self._given.clear()
+            given, self._given = self._given, set()  # more may be released during the question
+            await self._ask(_GIVE, [lock_of(group, self._groups) for group in sorted(given)])
+            self._held -= given
         numbers = [row[0] for row in await self._ask(_NUMBERS, str(self._groups))]
         place, relays = numbers.index(self._number), len(numbers)
         home = frozenset(group for group in range(self._groups) if group % relays == place)

@@ -15,7 +15,7 @@ from passbook.eventstore.errors import StoreUnavailable
 from passbook.eventstore.pool import FAILURES, lent
 from passbook.messaging.brokers import look_at_brokers
 from passbook.messaging.consumer import ConsumerLost
-from passbook.messaging.security import KafkaServers
+from passbook.messaging.security import KafkaServers, SecurityRefused
 from passbook.messaging.topics import Topics
 from passbook.telemetry import (
     KAFKA_BROKERS,
@@ -128,7 +128,7 @@ class Measuring:
         try:
             async with asyncio.timeout(_KAFKA_TIMEOUT_S):
                 brokers = await look_at_brokers(self._kafka, self._topics)
-        except (ConsumerLost, TimeoutError):
+        except (ConsumerLost, SecurityRefused, TimeoutError):
             KAFKA_BROKERS.set(0)
             return
         KAFKA_BROKERS.set(len(brokers.alive))

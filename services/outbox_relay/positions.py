@@ -24,6 +24,9 @@ SELECT *, $5 FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::bigint
  WHERE (r.published_seq, r.partition, r.kafka_offset, r.topic)
        IS DISTINCT FROM
        (excluded.published_seq, excluded.partition, excluded.kafka_offset, excluded.topic)
+   -- Not backwards by somebody who was frozen meanwhile, unless records are gone.
+   AND (excluded.kafka_offset >= r.kafka_offset OR excluded.kafka_offset < 0
+        OR (excluded.partition, excluded.topic) <> (r.partition, r.topic))
 """
 _TIMEOUT_S: Final = 10.0
 _UNKNOWN: Final = -1

@@ -227,7 +227,7 @@ class OutboxRelay:
         """
         back = [slot for slot, tail in self._halted.items() if heads[slot] >= tail]
         if back and time.monotonic() - self._looked_at > _LOOK_AGAIN_S:
-            self._looked_at = time.monotonic()
             for slot in back:
                 del self._halted[slot]
             await self._find_position(back)
+            self._looked_at = time.monotonic()  # of its end: it takes long where much is read

@@ -23,19 +23,17 @@ from typing import Any, Final
 import asyncpg
 import structlog
 import uvloop
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from passbook.config import MissingSetting, Settings, load_settings
 from passbook.eventstore.errors import LogIncomplete, StoreMismatch, StoreUnavailable
 from passbook.eventstore.pool import FAILURES, OnConnect, lent, open_pool, said
 from passbook.eventstore.preflight import check_event_store
 from passbook.logs import configure_logging
+from passbook.messaging.admin import kafka_admin
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.producer import PublishFailed
-from passbook.messaging.security import KafkaServers, SecurityRefused, connection_options
+from passbook.messaging.security import SecurityRefused
 from passbook.messaging.topics import TopicMismatch, check_topics
-from passbook.messaging.unreachable import why_unreachable
 from passbook.probes import serve_probes
 from passbook.telemetry import BUILD_INFO, LOOP_LAG, SERVICE_READY, SERVICE_UNAVAILABLE
 from passbook.tracing.switch import TracingRefused, exporting
@@ -59,6 +57,9 @@ UNAVAILABLE: Final = (StoreUnavailable, LogIncomplete, ConsumerLost, PublishFail
 starts, with backoff: it goes on by itself when the cause is gone."""
 REFUSED: Final = (StoreMismatch, TopicMismatch, MissingSetting, SecurityRefused)
 """The configuration is wrong; trying again does not help."""
+_RENEWED: Final = (MissingSetting, SecurityRefused)
+"""Files that are read anew for each session. Of one that has worked they may be in the middle of being
+replaced, a certificate before its key."""
 
 log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ class Health:
     def __init__(self) -> None:
         """Start alive and not ready."""
         self.reason = "starting"
+        self.has_worked = False
         self._beat = time.monotonic()
 
     def ready(self) -> None:
@@ -76,6 +78,7 @@ class Health:
         if self.reason:
             log.info("service.ready")
         self.reason = ""
+        self.has_worked = True
         SERVICE_READY.set(1)
 
     def not_ready(self, reason: str) -> None:
@@ -180,9 +183,10 @@ async def _sessions(stop: asyncio.Event, health: Health, session: Session) -> in
         started = time.monotonic()
         try:
             await session(stop, health)
-        except REFUSED as error:
-            return _refused(error)
-        except UNAVAILABLE as error:
+        except (*REFUSED, *UNAVAILABLE) as error:
+            renewing = health.has_worked and isinstance(error, _RENEWED)
+            if isinstance(error, REFUSED) and not renewing:
+                return _refused(error)
             if time.monotonic() - started > _LAST_RETRY_S:
                 retry_s = _FIRST_RETRY_S
             pause_s = retry_s * random.uniform(0.5, 1.0)
@@ -207,14 +211,19 @@ def _refused(error: Exception) -> int:
 
 @asynccontextmanager
 async def alongside(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run background work for as long as the block; it is cancelled and awaited at the end."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    """Run background work for as long as the block; it is cancelled and awaited at the end. What it
+    raises ends the block, and is raised there: nobody goes on without a part of the work.
+    """
     try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[-1] from None  # the block's own comes last
 
 
 @asynccontextmanager
@@ -263,25 +272,6 @@ async def database_pool(
                 await pool.close()
         except TimeoutError:
             pool.terminate()
-
-
-@asynccontextmanager
-async def kafka_admin(kafka: str | KafkaServers) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Open an admin client.
-
-    Raises:
-        ConsumerLost: no broker answers, or none lets us in.
-        SecurityRefused: the files of the security settings cannot be used.
-    """
-    admin = AIOKafkaAdminClient(**connection_options(kafka))
-    try:
-        await admin.start()
-        yield admin
-    except KafkaError as error:
-        message = f"Kafka: {await why_unreachable(error, kafka)}"
-        raise ConsumerLost(message) from error
-    finally:
-        await admin.close()
 
 
 async def check_kafka(settings: Settings) -> None:

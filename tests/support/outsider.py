@@ -37,12 +37,15 @@ class RawName(str):
 
 
 class Message(NamedTuple):
-    """What is sent, by whatever rules. `partition` None: where the client's partitioner says."""
+    """What is sent, by whatever rules. `partition` None: where the client's partitioner says;
+    `timestamp_ms` None: now.
+    """
 
     key: bytes | None
     value: bytes | None
     headers: list[Header]
     partition: int | None = None
+    timestamp_ms: int | None = None
 
     @property
     def command_id(self) -> str:
@@ -178,12 +181,17 @@ class Outsider:
 async def _send(
     producer: AIOKafkaProducer, topic: str, message: Message
 ) -> asyncio.Future[RecordMetadata]:
-    key, value, headers, partition = message
+    key, value, headers, partition, timestamp_ms = message
     sent: asyncio.Future[RecordMetadata]
     raw = any(isinstance(name, RawName) for name, _ in headers)
     if not raw and (key is not None or value is not None):
         sent = await producer.send(
-            topic, key=key, value=value, headers=headers, partition=partition
+            topic,
+            key=key,
+            value=value,
+            headers=headers,
+            partition=partition,
+            timestamp_ms=timestamp_ms,
         )
         return sent
     # The client does not let these through, Kafka does.

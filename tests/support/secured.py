@@ -14,9 +14,9 @@ import pytest
 from passbook.embedded.kafka import EmbeddedKafka
 from passbook.embedded.ports import LOOPBACK, remembered_port
 from passbook.messaging.acls import PRINCIPALS
+from passbook.messaging.admin import kafka_admin
 from passbook.messaging.authorizer import set_passwords
 from passbook.messaging.security import KafkaSecurity, KafkaServers
-from passbook.service import kafka_admin
 from tests.support.certificates import Authority
 
 PASSWORD: Final = "correct horse battery {}"

@@ -17,6 +17,7 @@ from passbook.cli.secrets import passwords_in
 from passbook.cli.setup import Check, Wait
 from passbook.config import Settings
 from passbook.messaging.acls import PRINCIPALS, Acl, acls
+from passbook.messaging.admin import kafka_admin
 from passbook.messaging.authorizer import (
     Changes,
     compare,
@@ -26,7 +27,6 @@ from passbook.messaging.authorizer import (
     set_passwords,
 )
 from passbook.messaging.topics import Topics
-from passbook.service import kafka_admin
 
 _STYLES: Final = {"missing": "yellow", "surplus": "red", "foreign": "dim"}
 

@@ -20,11 +20,12 @@ from passbook.config import Settings
 from passbook.eventstore.archive.files import Archive
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import event_store_migrations
+from passbook.messaging.admin import kafka_admin
 from passbook.messaging.topics import TopicSpec, apply_topics, missing_topics
 from passbook.migrations import Migration, apply_migrations, pending_migrations
 from passbook.projection.inline import inline_projections, install_inline
 from passbook.projection.protocol import projection_migrations
-from passbook.service import database_pool, kafka_admin
+from passbook.service import database_pool
 from services.read_models import READ_MODELS
 
 _APPLICATION: Final = "passbook-setup"

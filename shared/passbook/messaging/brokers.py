@@ -9,6 +9,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import PartitionMetadata
 
+from passbook.messaging.connections import robust
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.security import KafkaServers, connection_options
 
@@ -49,6 +50,7 @@ async def look_at_brokers(kafka: str | KafkaServers, topics: Iterable[str]) -> B
         ConsumerLost: none answers.
     """
     client = AIOKafkaClient(**connection_options(kafka), request_timeout_ms=int(_ANSWER_S * 1000))
+    robust(client)
     try:
         await client.bootstrap()
         if not await client.set_topics(topics):

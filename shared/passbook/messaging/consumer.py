@@ -5,8 +5,8 @@ from typing import Any, Final, TypeAlias
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
+from passbook.messaging.connections import robust
 from passbook.messaging.header_names import accept_any_header_name
-from passbook.messaging.rebootstrap import rebootstrapping
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
 
@@ -52,5 +52,5 @@ def open_consumer(
         max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
         **settings,
     )
-    rebootstrapping(consumer._client)  # noqa: SLF001 - it has no name for it
+    robust(consumer._client)  # noqa: SLF001 - it has no name for it
     return consumer

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,6 +20,7 @@ from passbook.telemetry import CONSUMER_COMMITS_FAILED
 _GATHER_BYTES: Final = 256 * 1024
 _COMMIT_EVERY_S: Final = 0.5
 _POSITIONS_S: Final = 0.1
+_ENDS_S: Final = 2.0
 
 
 class Consumer:
@@ -108,8 +110,12 @@ class Consumer:
             batches = await self._consumer.getmany(
                 timeout_ms=int(timeout_s * 1000), max_records=self._max_records
             )
-        except KafkaError as error:
-            raise ConsumerLost(str(error)) from error
+        except BaseException as error:
+            # What it had taken of other partitions by then is dropped.
+            self._offsets.doubted()
+            if isinstance(error, KafkaError):
+                raise ConsumerLost(str(error)) from error
+            raise
         if not batches and self._consumer.partitions_for_topic(self.topic) is None:
             # The client would wait for it to come back, for minutes and without a word.
             message = f"Kafka has no topic {self.topic} any more"
@@ -121,19 +127,21 @@ class Consumer:
     async def caught_up(self, partitions: Iterable[int]) -> frozenset[int]:
         """Return those of these partitions of which everything that the broker has was handed out.
 
-        Takes as long as a fetch waits for records, half a second, when there are none.
+        Takes as long as a fetch waits for records, half a second, when there are none. None is when
+        the broker does not tell within two seconds.
         """
         wanted = [TopicPartition(self.topic, partition) for partition in partitions]
         try:
-            ends = await self._consumer.end_offsets(wanted)
-            return frozenset(
-                [
-                    part.partition
-                    for part in wanted
-                    if await self._consumer.position(part) >= ends[part]
-                ]
-            )
-        except (KafkaError, IllegalStateError):
+            async with asyncio.timeout(_ENDS_S):
+                ends = await self._consumer.end_offsets(wanted)
+                return frozenset(
+                    [
+                        part.partition
+                        for part in wanted
+                        if await self._consumer.position(part) >= ends[part]
+                    ]
+                )
+        except (KafkaError, IllegalStateError, TimeoutError):
             return frozenset()
 
     def hold(self, offsets: Mapping[int, int]) -> None:
@@ -145,6 +153,7 @@ class Consumer:
             if part in self._consumer.assignment():
                 self._consumer.pause(part)
                 self._consumer.seek(part, offset)
+                self._offsets.held_back(partition, offset)
 
     def release(self, partitions: Iterable[int]) -> None:
         """Go on with partitions that were held."""
@@ -190,15 +199,16 @@ class Consumer:
                 self._offsets.committed(offsets)
 
     async def _positions(self) -> dict[int, int]:
-        """Return where reading goes on in each partition; nothing while that is being settled."""
-        try:
+        """Return where reading goes on, of the partitions of which that is settled. One without a
+        leader has no place, and is waited for.
+        """
+        found: dict[int, int] = {}
+        with suppress(IllegalStateError, KafkaError, TimeoutError):
             async with asyncio.timeout(_POSITIONS_S):
-                return {
-                    partition: await self._consumer.position(TopicPartition(self.topic, partition))
-                    for partition in self.assigned()
-                }
-        except (IllegalStateError, KafkaError, TimeoutError):
-            return {}
+                for partition in self.assigned():
+                    part = TopicPartition(self.topic, partition)
+                    found[partition] = await self._consumer.position(part)
+        return found
 
 
 def next_offsets(batches: Mapping[int, list[Record]]) -> dict[int, int]:

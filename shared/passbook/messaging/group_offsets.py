@@ -31,6 +31,7 @@ class GroupOffsets(ConsumerRebalanceListener):  # type: ignore[misc]
         self._partitions = CONSUMER_PARTITIONS.labels(topic)
         self.generation = 0
         """Grows when partitions are given away: what was read before says nothing any more."""
+        self._positions_tell = True
         self._handed_out: dict[int, int] = {}
         self._processed: dict[int, int] = {}
         self._committed: dict[int, int] = {}
@@ -58,21 +59,33 @@ class GroupOffsets(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition, records in batches.items():
             self._handed_out[partition] = records[-1].offset + 1
 
+    def held_back(self, partition: int, offset: int) -> None:
+        """Take note that the record at this offset is in somebody's hands, and will be handed out
+        again: where reading goes on says nothing until then.
+        """
+        self._handed_out[partition] = offset + 1
+
+    def doubted(self) -> None:
+        """Take note that records were read which nobody was given: from now on only what was processed
+        counts.
+        """
+        self._positions_tell = False
+
     def processed(self, next_offsets: Mapping[int, int]) -> None:
         """Take note that everything before these offsets is done with."""
         self._processed.update(next_offsets)
 
     def due(self, positions: Mapping[int, int], generation: int) -> dict[int, int]:
         """Return what the group has not been told. `positions` has the next offset that would be
-        handed out of each assigned partition, as it was asked for in `generation`.
+        handed out of each assigned partition that has one, as it was asked for in `generation`.
         """
         if generation != self.generation:
             return {}
         due = {}
-        for partition, position in positions.items():
+        for partition in positions.keys() | self._processed.keys():
             offset = self._processed.get(partition, -1)
-            if self._handed_out.get(partition, offset) == offset:
-                offset = max(offset, position)
+            if self._positions_tell and self._handed_out.get(partition, offset) == offset:
+                offset = max(offset, positions.get(partition, -1))
             if offset >= 0 and offset != self._committed.get(partition):
                 due[partition] = offset
         return due

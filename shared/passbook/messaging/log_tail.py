@@ -68,7 +68,7 @@ async def _read(
     # The offset whose record tells whether the hint fits.
     unproven: dict[int, int] = {}
     for partition, end in ends.items():
-        offset, published = _agreed(hints, partition, topics.partitions)
+        offset, published = agreed(hints, partition, topics.partitions)
         if 0 <= offset < end:
             tails[partition] = published
             unproven[partition] = offset
@@ -81,7 +81,7 @@ async def _read(
         for partition, records in batches.items():
             start = unproven.pop(partition, None)
             known = tails[partition]
-            if start is not None and not _proves(records[0], start, known):
+            if start is not None and not proves(records[0], start, known):
                 known.clear()
                 reader.seek({partition: 0})
                 continue
@@ -112,7 +112,7 @@ def _follow(records: Collection[Record], known: dict[int, Tail]) -> None:
             known[slot] = Tail(seq, event_id.decode("ascii", "replace"))
 
 
-def _agreed(
+def agreed(
     hints: Mapping[int, Hint], partition: int, partitions: int
 ) -> tuple[int, dict[int, Tail]]:
     """Return the offset on which the hints of a partition's slots agree, and slot → tail there;
@@ -136,7 +136,9 @@ def _numbers(record: Record) -> tuple[int, int]:
         return -1, 0
 
 
-def _proves(record: Record, offset: int, known: Mapping[int, Tail]) -> bool:
-    """Say whether the record at a hint's offset is one the relay had acknowledged there."""
+def proves(record: Record, offset: int, known: Mapping[int, Tail]) -> bool:
+    """Say whether the record at a hint's offset is the one the relay had acknowledged there: the
+    newest of its partition then, so the one whose number the hint of its slot has.
+    """
     slot, seq = _numbers(record)
-    return record.offset == offset and 0 < seq <= known.get(slot, Tail(0)).slot_seq
+    return record.offset == offset and 0 < seq == known.get(slot, Tail(0)).slot_seq

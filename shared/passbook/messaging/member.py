@@ -23,6 +23,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from passbook.messaging.connections import robust
 from passbook.messaging.consumer import ConsumerLost, Record, open_consumer
 from passbook.messaging.leaving import close_consumer
 from passbook.messaging.security import KafkaServers, connection_options
@@ -252,6 +253,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 @asynccontextmanager
 async def _admin(kafka: str | KafkaServers) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**connection_options(kafka))
+    robust(admin._client)  # noqa: SLF001 - it has no name for it
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await admin.start()

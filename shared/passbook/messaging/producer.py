@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from passbook.messaging.cloudevents import Header
-from passbook.messaging.rebootstrap import rebootstrapping
+from passbook.messaging.connections import robust
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD
 from passbook.messaging.unreachable import why_unreachable
@@ -20,6 +20,8 @@ Record = tuple[bytes | None, bytes | None, Sequence[Header]]
 _BATCH_BYTES: Final = 512 * 1024
 _REQUEST_TIMEOUT_MS: Final = 10_000
 _STOP_TIMEOUT_S: Final = 5.0
+_ACKNOWLEDGED_S: Final = 30.0
+"""Who waits longer begins anew, so that others can take over, and is seen to be in trouble."""
 
 
 class PublishFailed(Exception):
@@ -47,7 +49,7 @@ class Producer:
             max_request_size=MAX_DEAD_LETTER_RECORD + 64 * 1024,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
-        rebootstrapping(self._producer.client)
+        robust(self._producer.client)
 
     async def start(self) -> None:
         """Connect.
@@ -93,29 +95,15 @@ class Producer:
         Raises:
             PublishFailed: see there.
         """
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                partition: group.create_task(self._tried(topic, partition, rows))
-                for partition, rows in records.items()
-            }
-        last: dict[int, int] = {}
-        for partition, task in tasks.items():
-            result = task.result()
-            if isinstance(result, Exception):
-                raise PublishFailed(str(result)) from result
-            last[partition] = result
-        return last
-
-    async def _tried(
-        self, topic: str, partition: int, records: Iterable[Record]
-    ) -> int | KafkaError | TimeoutError:
-        """Publish, and return the failure rather than raise it: the other partitions would be left
-        alone then, and each of their errors told as one that nobody awaited.
-        """
         try:
-            return await self._publish(topic, partition, records)
-        except (KafkaError, TimeoutError) as error:
-            return error
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    partition: group.create_task(self._publish(topic, partition, rows))
+                    for partition, rows in records.items()
+                }
+        except* (KafkaError, TimeoutError) as errors:
+            raise PublishFailed(str(errors.exceptions[0])) from errors
+        return {partition: task.result() for partition, task in tasks.items()}
 
     async def _publish(self, topic: str, partition: int, records: Iterable[Record]) -> int:
         batch = self._producer.create_batch()
@@ -130,5 +118,17 @@ class Producer:
         count: int = batch.record_count()
         batch.close()
         acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
-        first: int = (await acknowledged).offset
+        # Not awaited itself: when another partition fails first, this one's error would be told as one
+        # that nobody took. An idempotent producer tries for ever, as long as a partition lacks replicas.
+        acknowledged.add_done_callback(_take_note)
+        await asyncio.wait([acknowledged], timeout=_ACKNOWLEDGED_S)
+        if not acknowledged.done():
+            message = f"Kafka has not acknowledged records of {topic} for {_ACKNOWLEDGED_S:.0f} s"
+            raise TimeoutError(message)
+        first: int = acknowledged.result().offset
         return first + count - 1
+
+
+def _take_note(acknowledged: "asyncio.Future[Any]") -> None:
+    if not acknowledged.cancelled():
+        acknowledged.exception()

@@ -9,9 +9,9 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from passbook.messaging.connections import robust
 from passbook.messaging.consumer import ConsumerLost, Record
 from passbook.messaging.leaving import close_consumer
-from passbook.messaging.rebootstrap import rebootstrapping
 from passbook.messaging.security import KafkaServers, connection_options
 from passbook.messaging.topics import MAX_DEAD_LETTER_RECORD, TopicMismatch
 from passbook.messaging.unreachable import why_unreachable
@@ -43,7 +43,7 @@ class TopicReader:
             fetch_max_bytes=2 * MAX_DEAD_LETTER_RECORD,
             max_partition_fetch_bytes=MAX_DEAD_LETTER_RECORD,
         )
-        rebootstrapping(self._consumer._client)  # noqa: SLF001 - it has no name for it
+        robust(self._consumer._client)  # noqa: SLF001 - it has no name for it
 
     async def start(self) -> None:
         """Connect.

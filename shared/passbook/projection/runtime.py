@@ -93,6 +93,14 @@ class ProjectionRuntime:
             StoreUnavailable, ConsumerLost, PublishFailed: nothing is lost; run anew.
             ProjectionStopped: going on would lose something; the message says what to do.
         """
+        try:
+            await self._run(stop)
+        finally:
+            # What is left to do is told by whoever has the partitions now.
+            PROJECTION_LAG.labels(self._projection.name).set(0)
+            PROJECTION_LAG_SECONDS.labels(self._projection.name).set(0)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         await self._reload()
         while not stop.is_set():
             batches = await self._consumer.poll(_POLL_S)
@@ -260,13 +268,14 @@ class ProjectionRuntime:
         """Look after slots that have not moved although the relay has published more: Kafka will
         never deliver what lies before the offset at which this group started.
         """
-        if all(self._at[slot] >= number for slot, number in published.items()):
+        behind = {slot for slot, number in published.items() if self._at[slot] < number}
+        if not behind:
             return
         # Perhaps another instance has moved them on.
         await self._reload()
         # Asked once for all of them: the answer waits behind a fetch that waits for records.
         caught_up = await self._consumer.caught_up(
-            {partition_of(slot, self._partitions) for slot in published}
+            {partition_of(slot, self._partitions) for slot in behind}
         )
         for slot, number in published.items():
             while self._at[slot] < number and partition_of(slot, self._partitions) in caught_up:

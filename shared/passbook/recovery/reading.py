@@ -22,13 +22,15 @@ _SESSION_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What is read of a topic: from these offsets on (partition → offset; the beginning where it is
-    missing or below 0), or what was published since a moment.
+    """What is read of a topic: what was published since a moment, or from these offsets on (partition →
+    offset). Where one is missing, below 0 or beyond the end, or the record there is not the one that is
+    meant (`proven`), it is the beginning.
     """
 
     topic: str
     offsets: Mapping[int, int] = field(default_factory=dict)
     since: datetime | None = None
+    proven: Callable[[Record], bool] = lambda _record: True
 
 
 async def records_since(
@@ -45,9 +47,11 @@ async def records_since(
     reader = TopicReader(kafka, reach.topic, partitions=topics.partitions, client_id=_CLIENT)
     async with reader:
         ends = await reader.ends()
-        starts = {part: max(0, reach.offsets.get(part, 0)) for part in ends}
-        if reach.since is not None:
-            starts = await reader.starts(reach.since)
+        starts = await reader.starts(reach.since)
+        unproven = {
+            part: at for part, at in reach.offsets.items() if starts[part] < at < ends[part]
+        }
+        starts |= unproven
         reader.seek(starts)
         waiting = {part for part, end in ends.items() if starts[part] < end}
         total, done = sum(ends[part] - starts[part] for part in waiting), 0
@@ -55,11 +59,20 @@ async def records_since(
         while waiting:
             batches = await reader.poll(_POLL_S, waiting)
             for part, records in batches.items():
+                start = unproven.pop(part, None)
+                if start is not None and not reach.proven(records[0]):
+                    reader.seek({part: 0})
+                    total += start
+                    continue
                 known = [record for record in records if record.offset < ends[part]]
                 done += len(known)
                 on_progress(done, total)
                 yield known
             left = {part for part in waiting if await reader.position(part) < ends[part]}
+            for part in (waiting - left) & unproven.keys():  # no record from there to the end
+                total += unproven.pop(part)
+                reader.seek({part: 0})
+                left.add(part)
             if batches or left != waiting:
                 moved_at = time.monotonic()
             elif time.monotonic() - moved_at > _READ_TIMEOUT_S:

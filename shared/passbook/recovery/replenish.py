@@ -23,7 +23,7 @@ from passbook.eventstore.store import CommandOutcome, RecordedEvent
 from passbook.messaging.commands import decode as decode_command
 from passbook.messaging.consumer import Record
 from passbook.messaging.events import ForeignRecord, decode
-from passbook.messaging.log_tail import Hint
+from passbook.messaging.log_tail import Hint, agreed, proves
 from passbook.messaging.security import KafkaServers
 from passbook.messaging.topics import Topics
 from passbook.recovery.reading import Reach, group_goes_back, records_since
@@ -135,22 +135,28 @@ class _Replenishing:
         self._at = dict(await self._connection.fetch(_LOCK))
         newest: datetime | None = await self._connection.fetchval(_NEWEST)
         since = None if newest is None else newest - _EARLIER
-        known = {hint.partition: hint.kafka_offset for hint in hints.values()}
-        events = Reach(topics.events, offsets=known)
-        async for records in records_since(kafka, topics, events, self._on_progress):
+        async for records in records_since(kafka, topics, _after(hints, topics), self._on_progress):
             await self._take_events(records)
         async for records in records_since(kafka, topics, Reach(topics.outcomes, since=since)):
             await self._take_outcomes([row for one in records if (row := outcome_row(one))])
         if self._caused:
-            async for records in records_since(kafka, topics, Reach(topics.commands, since=since)):
-                await self._take_commands(records)
-            left = dict(self._caused)
-            await self._take_outcomes([_outcome(one, row, b"") for one, row in left.items()])
+            await self._find_commands(since)
         self._found.slots = len(self._slots)
         self._found.undecided = sorted(self._undecided)
         if not check and (self._found.events or self._found.outcomes or self._found.undecided):
-            await group_goes_back(kafka, topics, group, since)
+            # A command has its sender's time, and may have waited for hours when it was decided.
+            await group_goes_back(kafka, topics, group, None if self._undecided else since)
         return self._found
+
+    async def _find_commands(self, since: datetime | None) -> None:
+        kafka, topics, _ = self._place
+        for moment in dict.fromkeys((since, None)):
+            if self._caused:
+                reach = Reach(topics.commands, since=moment)
+                async for records in records_since(kafka, topics, reach):
+                    await self._take_commands(records)
+        left = dict(self._caused)
+        await self._take_outcomes([_outcome(one, row, b"") for one, row in left.items()])
 
     async def _take_events(self, records: list[Record]) -> None:
         fresh: list[RecordedEvent] = []
@@ -221,6 +227,17 @@ class _Replenishing:
                 row = self._caused[command.command_id]
                 made.append(_outcome(command.command_id, row, command.request_hash))
         await self._take_outcomes(made)
+
+
+def _after(hints: Mapping[int, Hint], topics: Topics) -> Reach:
+    """Where to read the events from: the relay's hints, where they are of this topic."""
+    known = {part: agreed(hints, part, topics.partitions) for part in range(topics.partitions)}
+
+    def proven(record: Record) -> bool:
+        return proves(record, *known[record.partition])
+
+    offsets = {part: offset for part, (offset, _) in known.items()}
+    return Reach(topics.events, offsets=offsets, proven=proven)
 
 
 def _outcome(command_id: UUID, row: RecordedEvent, request_hash: bytes) -> CommandOutcome:

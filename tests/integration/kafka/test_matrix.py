@@ -11,10 +11,10 @@ from typing import Final
 import pytest
 
 from passbook.messaging.acls import PRINCIPALS, acls
+from passbook.messaging.admin import kafka_admin
 from passbook.messaging.authorizer import compare, create_acls, delete_acls, known_acls
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.topics import Topics, apply_topics
-from passbook.service import kafka_admin
 from tests.support.attempts import ATTEMPTS, Trier, parsed
 from tests.support.secured import STRANGER, SecuredKafka
 from tests.support.until import until

@@ -10,10 +10,10 @@ import pytest
 from passbook.cli.logins import OF_SERVICE
 from passbook.client import AccountOpened, BankUnreachable, PassbookClient
 from passbook.messaging.acls import PRINCIPALS, Acl, Kind, Operation, Right, acls
+from passbook.messaging.admin import kafka_admin
 from passbook.messaging.authorizer import create_acls, delete_acls, known_acls
 from passbook.messaging.security import KafkaSecurity, KafkaServers
 from passbook.messaging.topics import Topics, apply_topics
-from passbook.service import kafka_admin
 from tests.support.certificates import Authority
 from tests.support.databases import Connect, Database
 from tests.support.outsider import Outsider
@@ -77,6 +77,7 @@ def done(ended: Ended) -> Ended:
 async def test_every_service_works_as_its_own_user(
     world: World, secured: SecuredKafka, settings: dict[str, str]
 ) -> None:
+    """And ends in order, in the time it has."""
     for name, login in OF_SERVICE.items():
         world.start(name, **secured.environment(login))
     for process in world.processes:
@@ -101,6 +102,9 @@ async def test_every_service_works_as_its_own_user(
     assert (checked["missing"], checked["surplus"]) == ([], [])
     done(await reader("dlq", "list"))
     assert not any(SECRET in process.log.read_text() for process in world.processes)
+    for process in world.processes:
+        code, took_s = await process.terminate()
+        assert (code, took_s < 4) == (0, True), f"{process.name}: {code} after {took_s:.1f} s"
 
 
 async def test_rights_are_applied_once_and_what_is_too_much_is_told_and_taken_away(

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from passbook.messaging import leaving
 from passbook.messaging.leaving import close_consumer
 
 
-class _Client:
+class _Connection:
     def __init__(self) -> None:
         self.closed = False
 
-    async def close(self) -> None:
+    def close(self) -> None:
         self.closed = True
 
 
@@ -22,11 +24,13 @@ class _Consumer:
 
     def __init__(self, first: Callable[[], Awaitable[Any]]) -> None:
         self._first = first
-        self._client = _Client()
+        self.connection = _Connection()
+        self._client = SimpleNamespace(_conns={1: self.connection}, _sync_task=None)
+        self._fetcher = SimpleNamespace(_fetch_task=asyncio.ensure_future(asyncio.Event().wait()))
 
     async def stop(self) -> None:
         await self._first()
-        await self._client.close()
+        self.connection.close()
 
 
 async def _of_a_fetch() -> None:
@@ -37,10 +41,22 @@ async def _of_a_fetch() -> None:
 
 
 async def test_a_fetch_that_was_cancelled_does_not_cancel_who_closes() -> None:
-    """Seen to fail without the `except`: a service ended with a traceback when its broker was killed."""
+    """Seen to fail when `stop` is awaited as it is: a service ended with a traceback when its broker was killed."""
     consumer = _Consumer(_of_a_fetch)
     await close_consumer(consumer)
-    assert consumer._client.closed
+    assert consumer.connection.closed
+
+
+async def test_a_broker_that_hangs_leaves_no_task_and_no_connection_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does not answer that the group is left. Seen to fail: what fetches, and its buffers, stayed."""
+    monkeypatch.setattr(leaving, "_TIMEOUT_S", 0.01)
+    consumer = _Consumer(asyncio.Event().wait)
+    await close_consumer(consumer)
+    await asyncio.sleep(0)
+    assert consumer.connection.closed
+    assert consumer._fetcher._fetch_task.cancelled()
 
 
 async def test_who_is_cancelled_while_closing_stays_cancelled() -> None:
@@ -50,4 +66,4 @@ async def test_who_is_cancelled_while_closing_stays_cancelled() -> None:
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    assert not consumer._client.closed
+    assert not consumer.connection.closed

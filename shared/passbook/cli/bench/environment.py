@@ -23,10 +23,10 @@ from passbook.embedded.service_logs import folder_sink
 from passbook.embedded.service_process import ServiceSpec
 from passbook.embedded.supervisor import Supervisor
 from passbook.eventstore.preflight import event_store_migrations
+from passbook.messaging.admin import kafka_admin
 from passbook.messaging.topics import apply_topics
 from passbook.migrations import apply_migrations
 from passbook.projection.protocol import projection_migrations
-from passbook.service import kafka_admin
 from services.audit_projector.projection import AuditProjection
 from services.balance_projector.projection import BalanceProjection
 

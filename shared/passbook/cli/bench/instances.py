@@ -11,7 +11,7 @@ from passbook.cli.bench.environment import Environment
 from passbook.embedded.ports import free_port
 from passbook.embedded.process import Child, spawn
 from passbook.embedded.readiness import is_ready
-from passbook.service import kafka_admin
+from passbook.messaging.admin import kafka_admin
 
 _LOOK_EVERY_S: Final = 0.02
 _PATIENCE_S: Final = 60.0

@@ -3,7 +3,7 @@
 from passbook.cli.checks.finding import Verdict, failed, fine
 from passbook.cli.setup import missing
 from passbook.config import Settings
-from passbook.service import kafka_admin
+from passbook.messaging.admin import kafka_admin
 
 
 async def answers(settings: Settings) -> Verdict:

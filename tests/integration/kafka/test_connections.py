@@ -2,7 +2,7 @@
 down for a while, then back, then the third one down: command service and balance projector stood still
 for 344 s, until the third one was back, though the other two were well all the time.
 
-Sharp: without `rebootstrapping` each of these waited for ever.
+Sharp: without `robust` each of these waited for ever.
 """
 
 import asyncio

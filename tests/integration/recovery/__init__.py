@@ -1,0 +1,1 @@
+"""A store that was restored to the past, and what is believed when it is brought back."""
