@@ -203,7 +203,7 @@ HTTP_REQUESTS: Final = Counter(
     "passbook_http_requests", "HTTP requests answered.", ["route", "method", "status"]
 )
 HTTP_SECONDS: Final = Histogram(
-    "passbook_http_seconds", "One HTTP request, but streams.", ["route"], buckets=_SECONDS
+    "passbook_http_seconds", "One HTTP request, but streams.", ["route"], buckets=_WAITS
 )
 HTTP_IN_PROGRESS: Final = Gauge("passbook_http_in_progress", "HTTP requests in progress.")
 HTTP_REFUSED: Final = Counter(
