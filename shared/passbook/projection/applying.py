@@ -27,10 +27,6 @@ class Applier:
         await self._parking.load(connection)
         return positions
 
-    async def count_parked(self, connection: asyncpg.Connection) -> None:
-        """Tell how many accounts are parked now, whoever parked or healed them."""
-        await self._parking.count(connection)
-
     async def apply(
         self,
         connection: asyncpg.Connection,

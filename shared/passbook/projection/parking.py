@@ -41,11 +41,7 @@ class Parking:
     async def load(self, connection: asyncpg.Connection) -> None:
         """Read which accounts are parked. To be called after the positions are read."""
         self._accounts = await self._positions.parked(connection)
-        self._tell(len(self._accounts))
-
-    async def count(self, connection: asyncpg.Connection) -> None:
-        """Tell how many are parked. Which ones is not remembered: that goes with the positions."""
-        self._tell(len(await self._positions.parked(connection)))
+        self._tell()
 
     async def without(
         self, connection: asyncpg.Connection, events: Sequence[PublishedEvent]
@@ -120,7 +116,7 @@ class Parking:
             connection, account_id, first.slot, first.slot_seq, str(error), len(history)
         )
         self._accounts.add(account_id)
-        self._tell(len(self._accounts))
+        self._tell()
 
-    def _tell(self, parked: int) -> None:
-        PROJECTION_PARKED.labels(self._projection.name).set(parked)
+    def _tell(self) -> None:
+        PROJECTION_PARKED.labels(self._projection.name).set(len(self._accounts))

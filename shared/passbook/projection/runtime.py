@@ -222,13 +222,6 @@ class ProjectionRuntime:
         except FAILURES as error:
             raise StoreUnavailable(said(error)) from error
 
-    async def _count_parked(self) -> None:
-        try:
-            async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
-                await self._applier.count_parked(connection)
-        except FAILURES as error:
-            raise StoreUnavailable(said(error)) from error
-
     async def _reload(self) -> None:
         try:
             async with lent(self._pool, _APPLY_TIMEOUT_S) as connection:
@@ -237,7 +230,7 @@ class ProjectionRuntime:
             raise StoreUnavailable(said(error)) from error
 
     async def _tend(self) -> None:
-        """Every two seconds: measure the lag, count who is parked, and heal what stands still.
+        """Every two seconds: look where the rows are, measure the lag, and heal what stands still.
 
         Neither is needed while Kafka delivers, so an event store that does not answer is no reason
         to stop applying.
@@ -248,11 +241,12 @@ class ProjectionRuntime:
             slot for slot in range(SLOT_COUNT) if partition_of(slot, self._partitions) in partitions
         ]
         try:
+            # A database that was restored has older rows; and whoever was parked may be healed.
+            await self._reload()
             heads = await self._store.heads()
             published = await self._store.published()
             behind = {slot: self._at[slot] for slot in mine if self._at[slot] < heads[slot]}
             age_s = await self._store.oldest_age_s(behind) if behind else 0.0
-            await self._count_parked()
         except StoreUnavailable as error:
             log.warning("service.unavailable", error=str(error), retry_s=_TEND_EVERY_S)
             return
@@ -271,8 +265,6 @@ class ProjectionRuntime:
         behind = {slot for slot, number in published.items() if self._at[slot] < number}
         if not behind:
             return
-        # Perhaps another instance has moved them on.
-        await self._reload()
         # Asked once for all of them: the answer waits behind a fetch that waits for records.
         caught_up = await self._consumer.caught_up(
             {partition_of(slot, self._partitions) for slot in behind}

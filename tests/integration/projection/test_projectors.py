@@ -59,6 +59,25 @@ async def test_a_group_whose_offsets_were_set_to_the_end_still_becomes_complete(
     assert await balances(reader) == await folded(store, heads)
 
 
+async def test_read_models_that_were_restored_to_the_past_become_complete_again(
+    ledger: Ledger, store: PostgresEventStore, reader: asyncpg.Connection, connect: Connect
+) -> None:
+    """While the projector runs, and though nothing new comes. Seen to fail: it believed to be where it
+    had been, with a lag of 0, until the next event of each slot.
+    """
+    owner = await connect()
+    await write_history(store, 1, accounts=5, steps=50)
+    async with running(ledger.relay()), running(ledger.balances()):
+        await _current(store, reader, "balance")
+        async with owner.transaction():
+            await owner.execute("DELETE FROM balances.accounts")
+            await owner.execute(
+                "UPDATE projections.positions SET slot_seq = 0 WHERE projection = 'balance'"
+            )
+        await _current(store, reader, "balance")
+    assert await balances(reader) == await folded(store, await store.heads())
+
+
 async def test_two_instances_share_the_work(
     ledger: Ledger, store: PostgresEventStore, reader: asyncpg.Connection
 ) -> None:
