@@ -71,13 +71,15 @@ def test_nobody_else_says_how_many_there_are(helm: Helm, everything: list[Docume
 def test_there_are_never_more_than_have_something_to_do(everything: list[Document]) -> None:
     """And never none: who starts from nothing lets the first command wait for a pod.
 
-    Seen to fail with `minReplicaCount: 0`.
+    Nobody is taken away because Kafka cannot be asked. Seen to fail with `minReplicaCount: 0`, and
+    without `behavior`, where KEDA goes down to `replicas`.
     """
     partitions = int(environment(pods(everything)["command-service"])["PASSBOOK_TOPIC_PARTITIONS"])
     for scaled in of_kind(everything, "ScaledObject").values():
         spec = scaled["spec"]
         assert 1 <= spec["minReplicaCount"] <= spec["maxReplicaCount"] <= partitions
         assert spec["fallback"]["replicas"] >= 1
+        assert spec["fallback"]["behavior"] == "currentReplicasIfHigher"
     for trigger in _triggers(everything).values():
         assert trigger["limitToPartitionsWithLag"] == trigger["excludePersistentLag"] == "true"
         assert trigger["allowIdleConsumers"] == "false"
