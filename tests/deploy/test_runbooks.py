@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from passbook.cli.app import _app
-from tests.support.observability import ROOT, RUNBOOKS
+from tests.support.observability import ROOT, RUNBOOKS, dashboards
 
 _PAGES: Final = sorted((RUNBOOKS / "alerts").glob("*.md"))
 _VERB: Final = re.compile(
@@ -37,6 +38,36 @@ def test_services_that_a_page_names_exist(page: Path) -> None:
         r"docker compose (exec|restart|stop) ([\w-]+)", page.read_text("utf-8")
     ):
         assert service in services, (verb, service)
+
+
+@each_page
+def test_panels_that_a_page_names_are_on_a_dashboard(page: Path) -> None:
+    """A dashboard, a row, a panel, or a line of one as its legend calls it.
+
+    Seen to fail with *Decide one batch*, *Brokers*, and the row *Outbox*.
+    """
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for words in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", text):
+        name = " ".join(words.split())
+        assert any(shown.fullmatch(name) for shown in _shown()), name
+
+
+@cache
+def _shown() -> list[re.Pattern[str]]:
+    """Return what can be read on a dashboard; a label's name stands for any of its values, and a
+    legend that is nothing but labels is no name.
+    """
+    names = [dashboard["title"] for dashboard in dashboards().values()]
+    for dashboard in dashboards().values():
+        for panel in dashboard["panels"]:
+            names.append(panel["title"])
+            names += [target["legendFormat"] for target in panel.get("targets", [])]
+    parts = [re.split(r"\{\{\w+\}\}", name) for name in names]
+    return [
+        re.compile(".+".join(map(re.escape, part)))
+        for part in parts
+        if re.search(r"\w", "".join(part))
+    ]
 
 
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.rglob("*.md")), ids=lambda page: page.stem)
