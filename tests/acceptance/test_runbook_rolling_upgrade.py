@@ -80,7 +80,7 @@ def _order() -> list[str]:
     """Return the services in the order in which the page replaces them."""
     (block,) = [one for one in PAGE.blocks("3. Replace, one by one") if "docker compose" in one]
     known = {AUDIT, BALANCES, RELAY, COMMAND_SERVICE}
-    return [word for line in block.splitlines() for word in line.split() if word in known]
+    return list(dict.fromkeys(word for word in block.split() if word in known))
 
 
 async def _replaced(world: World, process: ServiceProcess) -> None:

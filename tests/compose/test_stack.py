@@ -3,6 +3,8 @@
 import asyncio
 import re
 import shlex
+from datetime import datetime
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,13 @@ _SERVICES: Final = {
     "query-api",
 }
 _SERVERS: Final = {"postgres", "kafka"}
+_STOPS: Final = (
+    {"query-api"},
+    {"command-service"},
+    {"outbox-relay"},
+    {"balance-projector", "audit-projector"},
+    _SERVERS,
+)
 _ONE_SHOTS: Final = {"secrets", "migrate", "topics"}
 
 
@@ -46,6 +55,7 @@ async def test_containers_may_do_next_to_nothing(stack: Compose) -> None:
         assert not host["CapAdd"], service
         assert "no-new-privileges:true" in host["SecurityOpt"], service
         assert host["Memory"] > 0, service
+        assert host["PidsLimit"] > 0, service
         assert host["LogConfig"]["Config"]["max-size"], service
         assert host["RestartPolicy"]["Name"] == "unless-stopped", service
         assert (await docker("exec", container, "id", "-u", quiet=True)).strip() != "0", service
@@ -101,6 +111,10 @@ async def test_the_image_has_what_runs_and_nothing_else(stack: Compose) -> None:
 
 
 async def test_down_stops_in_order_and_the_next_up_has_everything(stack: Compose) -> None:
+    """Who gives work away stops before who takes it, and the servers last.
+
+    Seen to fail without `outbox-relay` among what the command service depends on.
+    """
     async with PassbookClient(stack.kafka) as bank:
         opened = await bank.open_account("Alice", "500.00")
         await asyncio.gather(*(bank.deposit(opened.account_id, "1.00") for _ in range(100)))
@@ -109,11 +123,24 @@ async def test_down_stops_in_order_and_the_next_up_has_everything(stack: Compose
     # Kafka's Java machine says that a signal ended it.
     assert codes.pop("kafka") in {0, 143}
     assert set(codes.values()) == {0}, codes
+    ended = await _ended(stack)
+    for earlier, later in pairwise(_STOPS):
+        for one, other in product(earlier, later):
+            assert ended[one] < ended[other], (one, other)
     await stack("down")
     await stack("up", "--wait", "--no-build")
     async with httpx.AsyncClient(base_url=stack.http) as client:
         found = (await client.get(f"/v1/accounts/{opened.account_id}")).json()
     assert (found["balance"], found["version"]) == ("600.00", 101)
+
+
+async def _ended(stack: Compose) -> dict[str, datetime]:
+    """Return service → when its container ended."""
+    found = {}
+    for one in await stack.containers():
+        known = await stack.inspect(one["ID"])
+        found[one["Service"]] = datetime.fromisoformat(known["State"]["FinishedAt"])
+    return found
 
 
 async def test_a_server_that_crashes_comes_back_and_nothing_is_lost(stack: Compose) -> None:

@@ -104,6 +104,19 @@ def test_names_are_valid_and_unique(helm: Helm, values: Path) -> None:
             "more than maxReplicas",
         ),
         ({"tracing": {"enabled": True}}, "tracing.endpoint is not set"),
+        (
+            {"kafka": {"bootstrapServers": "kafka-0:9092,kafka-1:9093"}},
+            "networkPolicy.kafka.ports has no 9093, so nobody would reach kafka-1:9093",
+        ),
+        (
+            {"tracing": {"enabled": True, "endpoint": "https://collector/v1"}},
+            "networkPolicy.tracing.ports has no 443",
+        ),
+        (
+            {"queryApi": {"jwt": {"jwks": "http://[fd00::1]:8080/keys"}}},
+            "networkPolicy.jwks.ports has no 8080",
+        ),
+        ({"queryApi": {"jwt": {"jwks": "http://keys"}}}, "networkPolicy.jwks.ports has no 80,"),
         ({"extraEnv": [{"name": "PASSBOOK_EVENT_STORE_DSN", "value": "x"}]}, "extraEnv"),
         ({"extraEnv": [{"name": "PASSBOOK_KAFKA_SASL_PASSWORD", "value": "x"}]}, "extraEnv"),
         ({"topologySpreadConstraints": [{"maxSkew": 1}]}, "topologySpreadConstraints"),

@@ -184,6 +184,42 @@ def test_peers_are_those_of_the_values(helm: Helm) -> None:
     }
 
 
+def test_a_port_that_is_let_out_may_be_named(helm: Helm) -> None:
+    """And without policies any. Seen to fail with ports compared as numbers to words."""
+    values: dict[str, Any] = {
+        "kafka": {"bootstrapServers": "kafka:9093"},
+        "queryApi": {"jwt": {"jwks": "http://keys:8080/jwks.json"}},
+        "tracing": {"enabled": True, "endpoint": "https://collector"},
+    }
+    ports = {"kafka": 9093, "jwks": 8080, "tracing": 443}
+    policy = {name: {"ports": [5, port]} for name, port in ports.items()}
+    assert helm.template(_MINIMAL, values={**values, "networkPolicy": policy})
+    assert helm.template(_MINIMAL, values={**values, "networkPolicy": {"enabled": False}})
+
+
+@pytest.mark.parametrize(
+    ("ingress", "peer", "warned"),
+    [
+        (True, {"podSelector": {}}, True),
+        (True, {"namespaceSelector": {}}, False),
+        (True, {"ipBlock": {"cidr": "10.0.0.0/8"}}, False),
+        (False, {"podSelector": {}}, False),
+    ],
+)
+def test_an_ingress_controller_that_would_be_shut_out_is_told_of(
+    helm: Helm, *, ingress: bool, peer: dict[str, Any], warned: bool
+) -> None:
+    """It is in a namespace of its own nearly always. Seen to fail with the truth of an empty
+    `namespaceSelector`, which is every namespace, taken for its presence.
+    """
+    values = {
+        "queryApi": {"ingress": {"enabled": ingress, "hosts": [{"host": "bank", "path": "/"}]}},
+        "networkPolicy": {"http": {"from": [peer]}},
+    }
+    notes = helm.notes(_MINIMAL, values=values)
+    assert ("WARNING: only pods of the namespace ledger reach the query API" in notes) == warned
+
+
 def test_new_pods_work_before_old_ones_go(minimal: list[Document]) -> None:
     """Seen to fail with `maxUnavailable: 1`."""
     for deployment in of_kind(minimal, "Deployment").values():

@@ -1,5 +1,6 @@
 """Scaling by lag, and what is watched: KEDA's objects and the Prometheus operator's."""
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -7,13 +8,16 @@ import yaml
 
 from passbook.messaging.topics import Topics
 from services.command_service.__main__ import GROUP
-from tests.support.helm import CHART, ROOT, Document, Helm
+from tests.support.helm import CHART, Document, Helm
 from tests.support.manifests import container, environment, of_kind, pods, selects
+from tests.support.observability import ALERTS, alerts
+from tests.support.promql import parsed
 
 _MINIMAL: Final = CHART / "ci" / "minimal-values.yaml"
 _EVERYTHING: Final = CHART / "ci" / "everything-values.yaml"
 _PROJECTORS: Final = {"balance-projector", "audit-projector"}
 _SCALED: Final = {*_PROJECTORS, "command-service"}
+_ABSENT: Final = re.compile(r'absent\(up\{job="([\w-]+)"\}\)')
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +75,15 @@ def test_nobody_else_says_how_many_there_are(helm: Helm, everything: list[Docume
 def test_there_are_never_more_than_have_something_to_do(everything: list[Document]) -> None:
     """And never none: who starts from nothing lets the first command wait for a pod.
 
-    Seen to fail with `minReplicaCount: 0`.
+    Nobody is taken away because Kafka cannot be asked. Seen to fail with `minReplicaCount: 0`, and
+    without `behavior`, where KEDA goes down to `replicas`.
     """
     partitions = int(environment(pods(everything)["command-service"])["PASSBOOK_TOPIC_PARTITIONS"])
     for scaled in of_kind(everything, "ScaledObject").values():
         spec = scaled["spec"]
         assert 1 <= spec["minReplicaCount"] <= spec["maxReplicaCount"] <= partitions
         assert spec["fallback"]["replicas"] >= 1
+        assert spec["fallback"]["behavior"] == "currentReplicasIfHigher"
     for trigger in _triggers(everything).values():
         assert trigger["limitToPartitionsWithLag"] == trigger["excludePersistentLag"] == "true"
         assert trigger["allowIdleConsumers"] == "false"
@@ -151,8 +157,32 @@ def test_prometheus_finds_every_service_under_its_name(everything: list[Document
 def test_the_alert_rules_are_those_of_every_installation(everything: list[Document]) -> None:
     """One file, for docker compose and for Kubernetes. Seen to fail with a copy that lacks a rule."""
     (rule,) = of_kind(everything, "PrometheusRule").values()
-    alerts = ROOT / "deploy" / "observability" / "prometheus" / "alerts.yml"
-    assert rule["spec"] == yaml.safe_load(alerts.read_text("utf-8"))
+    assert rule["spec"] == yaml.safe_load(ALERTS.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("service", [*sorted(_SCALED), "outbox-relay", "query-api"])
+def test_nobody_is_woken_for_a_service_that_is_not_enabled(helm: Helm, service: str) -> None:
+    """Its target is absent for ever. The other services are missed as before, and all other rules
+    are as they were.
+
+    Seen to fail with the file as it is.
+    """
+    off = {"services": {service: {"enabled": False}}}
+    (rule,) = of_kind(helm.template(_EVERYTHING, values=off), "PrometheusRule").values()
+    rendered = {one["alert"]: one for group in rule["spec"]["groups"] for one in group["rules"]}
+    changed = []
+    for before in alerts():
+        after = rendered.pop(before["alert"])
+        gone = _ABSENT.findall(before["expr"])
+        if service in gone:
+            gone.remove(service)
+            assert _ABSENT.findall(after["expr"]) == gone
+            assert parsed(after["expr"])
+            changed.append(before["alert"])
+            after = {**after, "expr": before["expr"]}
+        assert after == before
+    assert not rendered
+    assert changed == ["PassbookServiceDown"]
 
 
 def _triggers(documents: list[Document]) -> dict[str, dict[str, str]]:

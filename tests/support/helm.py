@@ -37,6 +37,11 @@ _JAR: Final = Jar(
     "0.0.21",
     Expected(28_492_007, "a01b3a7a746e67ac9541d147dabcea0b295ea1cbb0c456a3f2f5b911ce75bf7a"),
 )
+_NOTES: Final = """\
+{{- define "notes" }}%s{{ end -}}
+kind: Notes
+text: {{ include "notes" . | quote }}
+"""
 _LIBRARY: Final = "helm-linux-amd64.so"
 
 Document = dict[str, Any]
@@ -70,6 +75,23 @@ class Helm:
             text = self._run(*self._template_arguments(chart, kube_version, [*files, extra]))
         documents = filter(None, yaml.safe_load_all(text.replace(_SEEN_HOOK, _HOOK)))
         return sorted(documents, key=lambda found: (found["kind"], found["metadata"]["name"]))
+
+    def notes(self, *files: Path, values: Mapping[str, Any] | None = None) -> str:
+        """Return what Helm tells whoever has installed the chart, which `template` leaves out.
+
+        Raises:
+            HelmRefused: nothing is rendered.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            chart = _with_hooks_shown(Path(folder))
+            text = (chart / "templates" / "NOTES.txt").read_text("utf-8")
+            (chart / "templates" / "notes.yaml").write_text(_NOTES % text, "utf-8")
+            (chart / "templates" / "NOTES.txt").unlink()
+            extra = Path(folder) / "values.json"
+            extra.write_text(json.dumps(values or {}))
+            rendered = self._run(*self._template_arguments(chart, NEWEST, [*files, extra]))
+        (notes,) = (one for one in yaml.safe_load_all(rendered) if one and one["kind"] == "Notes")
+        return str(notes["text"])
 
     def lint(self) -> str:
         """Return what `helm lint --strict` has to say.

@@ -1,4 +1,4 @@
-"""The commands of the runbook pages are commands that there are, in both forms the same."""
+"""Pages that say their commands twice, for docker compose and for processes, say the same twice."""
 
 import re
 import shlex
@@ -8,14 +8,7 @@ import pytest
 from passbook.cli.app import _app
 from tests.support.runbook import COMPOSE, FOLDER, OPERATOR, PROCESSES, Page
 
-_PAGES = (
-    "rolling-upgrade",
-    "restore-postgresql",
-    "lost-topic",
-    "full-disk",
-    "poison-message",
-    "add-a-projector",
-)
+_PAGES = [page.stem for page in sorted(FOLDER.glob("*.md")) if PROCESSES in page.read_text("utf-8")]
 _NOT_BUILT_IN = {"run totals-projector"}
 
 

@@ -34,6 +34,20 @@ query-api: {login: passbook_query_api, readModel: true, http: true}
 {{- if and .Values.queryApi.jwt.jwks (index .Values.services "query-api").enabled }}true{{ end }}
 {{- end }}
 
+{{/* The port of a URL. */}}
+{{- define "passbook.portOf" -}}
+{{- $url := urlParse . }}
+{{- default (ternary "443" "80" (eq $url.scheme "https")) (regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host)) }}
+{{- end }}
+
+{{/* Refuses a server that no pod would reach: packets to a port that no policy names are dropped, and
+     pods wait without a word. */}}
+{{- define "passbook.letOut" -}}
+{{- if not (has .port (toStrings .ports)) }}
+{{- fail (printf "%s: networkPolicy.%s.ports has no %s, so nobody would reach %s" .setting .name .port .server) }}
+{{- end }}
+{{- end }}
+
 {{/* Refuses what the schema of the values cannot see. */}}
 {{- define "passbook.validate" -}}
 {{- if not .Values.kafka.bootstrapServers }}
@@ -62,6 +76,19 @@ query-api: {login: passbook_query_api, readModel: true, http: true}
 {{- end }}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) }}
 {{- fail (printf "services.%s.autoscaling.minReplicas is more than maxReplicas" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.networkPolicy }}
+{{- if .enabled }}
+{{- range splitList "," $.Values.kafka.bootstrapServers }}
+{{- include "passbook.letOut" (dict "setting" "kafka.bootstrapServers" "server" . "port" (regexFind "[0-9]+$" .) "name" "kafka" "ports" $.Values.networkPolicy.kafka.ports) }}
+{{- end }}
+{{- if include "passbook.jwksByUrl" $ }}
+{{- include "passbook.letOut" (dict "setting" "queryApi.jwt.jwks" "server" $.Values.queryApi.jwt.jwks "port" (include "passbook.portOf" $.Values.queryApi.jwt.jwks) "name" "jwks" "ports" .jwks.ports) }}
+{{- end }}
+{{- if $.Values.tracing.enabled }}
+{{- include "passbook.letOut" (dict "setting" "tracing.endpoint" "server" $.Values.tracing.endpoint "port" (include "passbook.portOf" $.Values.tracing.endpoint) "name" "tracing" "ports" .tracing.ports) }}
 {{- end }}
 {{- end }}
 {{- end }}
