@@ -101,8 +101,14 @@ CASES: Final = {
     ),
     "guards": Case(
         RELAY,
-        "trigger events_are_append_only of eventstore.events, .* is off: the log could be changed",
+        "trigger events_are_append_only of eventstore.events, .* is off or gone: the log could be changed",
         "ALTER TABLE eventstore.events DISABLE TRIGGER USER",
+        "guards",
+    ),
+    "guards that are gone": Case(
+        COMMAND_SERVICE,
+        "trigger events_are_append_only of eventstore.events is off or gone: the log could be",
+        "DROP TRIGGER events_are_append_only ON eventstore.events",
         "guards",
     ),
     "slots": Case(

@@ -122,7 +122,7 @@ async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connectio
         await examine(
             "guards",
             store.guards(events),
-            "ALTER TABLE … ENABLE TRIGGER ALL, then find out who did it",
+            "ALTER TABLE … ENABLE TRIGGER ALL, or make it again; then find out who did it",
         ),
         await examine("login", store.rights(events)),
         await examine("everybody's rights", store.everybodys_rights(events)),

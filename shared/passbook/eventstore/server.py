@@ -16,10 +16,21 @@ SELECT name, setting FROM pg_settings
 """
 _VERSION: Final = "SELECT current_setting('server_version_num')::integer"
 _ISOLATION: Final = "SELECT current_setting('default_transaction_isolation')"
+_GUARDS: Final = {
+    "events_are_append_only": "events",
+    "events_leave_on_record": "events",
+    "commands_are_append_only": "commands",
+}
+"""Trigger → its table; the migrations make them."""
+# Those of inline projections are guards too, where there are any.
 _UNGUARDED: Final = """
-SELECT t.tgname || ' of ' || t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
- WHERE c.relnamespace = to_regnamespace('eventstore') AND NOT t.tgisinternal
-   AND (t.tgenabled IN ('D', 'R') OR current_setting('session_replication_role') <> 'origin')
+SELECT coalesce(t.tgname, n.name) || ' of ' || coalesce(t.tgrelid::regclass::text, 'eventstore.' || n.place)
+  FROM (SELECT t.* FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE c.relnamespace = to_regnamespace('eventstore') AND NOT t.tgisinternal) t
+  FULL JOIN unnest($1::text[], $2::text[]) AS n(name, place)
+    ON t.tgname = n.name AND t.tgrelid = to_regclass('eventstore.' || n.place)
+ WHERE t.tgname IS NULL OR t.tgenabled NOT IN ('O', 'A')
+    OR current_setting('session_replication_role') <> 'origin'
  ORDER BY 1
 """
 _NOW: Final = "SELECT clock_timestamp()"
@@ -59,14 +70,18 @@ async def check_server(connection: asyncpg.Connection) -> None:
 
 
 async def check_guards(connection: asyncpg.Connection) -> None:
-    """Return if the triggers that refuse changes to the log are on.
+    """Return if the triggers that refuse changes to the log are there, and on.
 
     Raises:
-        StoreMismatch: one is off, for everybody or for this login.
+        StoreMismatch: one is gone, or off, for everybody or for this login.
     """
-    off = [row[0] for row in await connection.fetch(_UNGUARDED)]
+    names, tables = list(_GUARDS), list(_GUARDS.values())
+    off = [row[0] for row in await connection.fetch(_UNGUARDED, names, tables)]
     if off:
-        message = f"trigger {', '.join(off)} is off: the log could be changed; enable it"
+        message = (
+            f"trigger {', '.join(off)} is off or gone: the log could be changed; "
+            "enable it, or make it again as the migrations do"
+        )
         raise StoreMismatch(message)
 
 
