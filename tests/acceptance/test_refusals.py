@@ -21,10 +21,14 @@ from passbook.cli.options import Options
 from passbook.embedded.ports import free_port
 from passbook.service import EXIT_CONFIGURATION
 from tests.support.until import until
-from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, World
+from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, World, at_least
 
 QUERY_API: Final = "query-api"
 _ENDED_S: Final = 30.0
+_CUT: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name = $1
+"""
 Findings = dict[str, State]
 
 
@@ -305,6 +309,41 @@ async def test_a_server_that_is_away_is_no_refusal(world: World, service: str) -
 
     assert process.exit_code is None
     assert process.logged("service.refused") == []
+
+
+@pytest.mark.parametrize("service", [COMMAND_SERVICE, RELAY, BALANCES])
+async def test_a_server_that_takes_no_writes_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    """A failover that is under way looks like this.
+
+    Seen to fail: without `check_writable` the command service and the relay are ready.
+    """
+    name = world.database.name
+    await world.admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    process = world.start(service)
+    found = await _doctor(monkeypatch, world, world.dsn(service))
+    await until(lambda: bool(process.logged("service.unavailable")))
+    await world.admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await process.ready()
+
+    assert found["postgresql"] is State.FAILED
+    told = process.logged("service.unavailable")[0]["error"]
+    assert "PostgreSQL takes no writes: default_transaction_read_only has to be off" in told
+
+
+async def test_a_running_service_waits_for_a_server_that_takes_writes(world: World) -> None:
+    """Seen to fail: with SQLSTATE 25006 as a broken invariant the service crashes."""
+    (service,) = await world.run(COMMAND_SERVICE)
+    name = world.database.name
+    await world.admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await world.admin.execute(_CUT, COMMAND_SERVICE)
+    await world.backlog(1, 1)
+    await until(lambda: bool(service.logged("service.unavailable")))
+    await world.admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+    await until(at_least(world.decided, 1))
+    assert service.exit_code is None
 
 
 @asynccontextmanager

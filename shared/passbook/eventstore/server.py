@@ -5,7 +5,7 @@ from typing import Final
 
 import asyncpg
 
-from passbook.eventstore.errors import StoreMismatch
+from passbook.eventstore.errors import StoreMismatch, StoreUnavailable
 
 OLDEST_POSTGRES: Final = 18
 LARGEST_CLOCK_DIFFERENCE_S: Final = 5.0
@@ -32,6 +32,11 @@ SELECT coalesce(t.tgname, n.name) || ' of ' || coalesce(t.tgrelid::regclass::tex
  WHERE t.tgname IS NULL OR t.tgenabled NOT IN ('O', 'A')
     OR current_setting('session_replication_role') <> 'origin'
  ORDER BY 1
+"""
+_READ_ONLY: Final = """
+SELECT CASE WHEN pg_is_in_recovery() THEN 'is a standby and takes no writes: it has to be promoted'
+            WHEN current_setting('transaction_read_only')::boolean
+            THEN 'takes no writes: default_transaction_read_only has to be off' END
 """
 _NOW: Final = "SELECT clock_timestamp()"
 _BACKEND: Final = "SELECT pg_backend_pid()"
@@ -67,6 +72,18 @@ async def check_server(connection: asyncpg.Connection) -> None:
             "set it to read committed for the login and the database"
         )
         raise StoreMismatch(message)
+
+
+async def check_writable(connection: asyncpg.Connection) -> None:
+    """Return if the server takes writes.
+
+    Raises:
+        StoreUnavailable: it does not, or not yet: in the middle of a failover that passes.
+    """
+    reason = await connection.fetchval(_READ_ONLY)
+    if reason:
+        message = f"PostgreSQL {reason}, or the DSN has to name the server that takes them"
+        raise StoreUnavailable(message)
 
 
 async def check_guards(connection: asyncpg.Connection) -> None:

@@ -14,6 +14,7 @@ from passbook.eventstore.server import (
     check_guards,
     check_server,
     check_unpooled,
+    check_writable,
     clock_difference_s,
 )
 from passbook.migrations import Migration, pending_migrations
@@ -39,7 +40,8 @@ SELECT 'create large objects' FROM pg_proc p, aclexplode(coalesce(p.proacl, acld
 
 
 async def version(connection: asyncpg.Connection) -> Verdict:
-    """Say which PostgreSQL answers."""
+    """Say which PostgreSQL answers, and whether services can write to it."""
+    await check_writable(connection)
     found = f"PostgreSQL {await connection.fetchval('SHOW server_version')}"
     try:
         await check_server(connection)
