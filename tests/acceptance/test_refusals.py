@@ -138,6 +138,12 @@ CASES: Final = {
         "REVOKE INSERT, UPDATE ON projections.parked FROM passbook_balance_projector",
         "read model login",
     ),
+    "rights of the balance projector on its rows": Case(
+        BALANCES,
+        "may not UPDATE balances.accounts: log in as passbook_balance_projector",
+        "REVOKE UPDATE ON balances.accounts FROM passbook_balance_projector",
+        "read model login",
+    ),
     "rights of the audit projector": Case(
         AUDIT,
         "may not INSERT audit.entries: log in as passbook_audit_projector",

@@ -132,9 +132,7 @@ async def _preflight(
             if not unsafe:
                 await check_durability(connection)
             await check_migrated(connection, projection_migrations(projection))
-            await check_rights(
-                connection, projection.writer, await rights_of(connection, projection)
-            )
+            await check_rights(connection, projection.writer, rights_of(projection))
             positions = Positions(projection.name)
             await positions.claim(connection, environment_id, projection.version)
     except FAILURES as error:

@@ -108,7 +108,7 @@ async def row_rights(connection: asyncpg.Connection, *projections: Projection) -
     writes = []
     for projection in projections:
         if await connection.fetchval("SELECT pg_has_role($1::name, 'USAGE')", projection.writer):
-            missing = await missing_rights(connection, await rights_of(connection, projection))
+            missing = await missing_rights(connection, rights_of(projection))
             if missing:
                 return failed(
                     f"{projection.writer} may not {', '.join(missing)}",
