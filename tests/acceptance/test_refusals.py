@@ -3,7 +3,6 @@ what to do; `passbook doctor` finds the same. A server that is merely away is wa
 """
 
 import asyncio
-import os
 import re
 import struct
 from collections.abc import AsyncIterator
@@ -16,20 +15,12 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from passbook.cli.checks.finding import State
-from passbook.cli.doctor import examined
-from passbook.cli.options import Options
-from passbook.embedded.ports import free_port
 from passbook.service import EXIT_CONFIGURATION
-from tests.support.until import until
-from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, World, at_least
+from tests.support.doctor import findings
+from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, World
 
 QUERY_API: Final = "query-api"
 _ENDED_S: Final = 30.0
-_CUT: Final = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
- WHERE datname = current_database() AND application_name = $1
-"""
-Findings = dict[str, State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +200,7 @@ CASES: Final = {
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_service_that_cannot_work_refuses_and_the_doctor_finds_why(
-    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+    world: World, name: str
 ) -> None:
     """Each case is the proof of one check: it damages one thing in a world where services run."""
     case = CASES[name]
@@ -218,35 +209,13 @@ async def test_a_service_that_cannot_work_refuses_and_the_doctor_finds_why(
 
     service = world.start(case.service, **case.settings)
     if case.found:
-        found = await _doctor(monkeypatch, world, world.dsn(case.service), **case.settings)
-        assert found[case.found] is State.FAILED
+        found = await findings(world, world.dsn(case.service), **case.settings)
+        assert found[case.found].state is State.FAILED
 
     assert await service.ended(_ENDED_S) == EXIT_CONFIGURATION, service.last_words()
     (refused,) = service.logged("service.refused")
     assert re.search(case.sentence, refused["error"]), refused
     assert "Traceback" not in service.log.read_text()
-
-
-async def _doctor(
-    monkeypatch: pytest.MonkeyPatch, world: World, dsn: str, **settings: str
-) -> Findings:
-    """Return check → state, as the doctor finds with these settings."""
-    environment = {
-        "PASSBOOK_EVENT_STORE_DSN": dsn,
-        "PASSBOOK_KAFKA_BOOTSTRAP": world.kafka,
-        "PASSBOOK_TOPIC_PREFIX": world.topics.prefix,
-        "PASSBOOK_TOPIC_PARTITIONS": str(world.topics.partitions),
-        **settings,
-    }
-    with monkeypatch.context() as here:
-        for name in [name for name in os.environ if name.startswith("PASSBOOK_")]:
-            here.delenv(name)
-        for name, value in environment.items():
-            here.setenv(name, value)
-        findings = await examined(Options(world.folder / "none"))
-    for finding in findings:
-        assert finding.verdict.remedy or finding.verdict.detail
-    return {finding.name: finding.verdict.state for finding in findings}
 
 
 @pytest.mark.parametrize(
@@ -276,80 +245,18 @@ async def test_a_secret_that_cannot_be_read_is_refused_and_not_told(
     assert "canary" not in service.log.read_text()
 
 
-async def test_a_pooler_is_refused_by_the_relay(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pooler_is_refused_by_the_relay(world: World) -> None:
     """It shares sessions among its clients, and with them the locks that say who leads.
 
     A relay that is connected directly runs: see the next test.
     """
     async with _pooler(world.dsn(RELAY)) as dsn:
         relay = world.start(RELAY, dsn=dsn)
-        found = await _doctor(monkeypatch, world, dsn)
+        found = await findings(world, dsn)
         assert await relay.ended(_ENDED_S) == EXIT_CONFIGURATION
-    assert found["sessions"] is State.FAILED
+    assert found["sessions"].state is State.FAILED
     (refused,) = relay.logged("service.refused")
     assert "let PASSBOOK_EVENT_STORE_DSN name PostgreSQL itself" in refused["error"]
-
-
-async def test_a_login_that_could_do_more_works_and_is_told_of(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    relay = world.start(RELAY, dsn=world.database.admin_dsn)
-    found = await _doctor(monkeypatch, world, world.database.admin_dsn)
-    await relay.ready()
-
-    (told,) = relay.logged("service.overprivileged")
-    assert told["meant"] == "passbook_outbox_relay"
-    assert "superuser" in told["reason"]
-    assert found["login"] is State.WARNING
-
-
-@pytest.mark.parametrize("service", [COMMAND_SERVICE, BALANCES])
-async def test_a_server_that_is_away_is_no_refusal(world: World, service: str) -> None:
-    dsn = urlsplit(world.dsn(service))
-    away = dsn._replace(netloc=f"{dsn.netloc.rpartition(':')[0]}:{free_port()}")
-    process = world.start(service, dsn=urlunsplit(away))
-
-    await until(lambda: len(process.logged("service.unavailable")) >= 2)
-
-    assert process.exit_code is None
-    assert process.logged("service.refused") == []
-
-
-@pytest.mark.parametrize("service", [COMMAND_SERVICE, RELAY, BALANCES])
-async def test_a_server_that_takes_no_writes_is_waited_for(
-    world: World, monkeypatch: pytest.MonkeyPatch, service: str
-) -> None:
-    """A failover that is under way looks like this.
-
-    Seen to fail: without `check_writable` the command service and the relay are ready.
-    """
-    name = world.database.name
-    await world.admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    process = world.start(service)
-    found = await _doctor(monkeypatch, world, world.dsn(service))
-    await until(lambda: bool(process.logged("service.unavailable")))
-    await world.admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    await process.ready()
-
-    assert found["postgresql"] is State.FAILED
-    told = process.logged("service.unavailable")[0]["error"]
-    assert "PostgreSQL takes no writes: default_transaction_read_only has to be off" in told
-
-
-async def test_a_running_service_waits_for_a_server_that_takes_writes(world: World) -> None:
-    """Seen to fail: with SQLSTATE 25006 as a broken invariant the service crashes."""
-    (service,) = await world.run(COMMAND_SERVICE)
-    name = world.database.name
-    await world.admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    await world.admin.execute(_CUT, COMMAND_SERVICE)
-    await world.backlog(1, 1)
-    await until(lambda: bool(service.logged("service.unavailable")))
-    await world.admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-
-    await until(at_least(world.decided, 1))
-    assert service.exit_code is None
 
 
 @asynccontextmanager

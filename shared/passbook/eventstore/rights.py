@@ -75,6 +75,13 @@ SELECT CASE WHEN r.rolsuper THEN 'it is a superuser'
         OR has_table_privilege(c.oid, 'DELETE') OR has_table_privilege(c.oid, 'TRUNCATE'))
  GROUP BY r.rolsuper
 """
+# What only its own service, or an operator, does: by these the log can be changed.
+_CHANGES_LOG: Final = (
+    "EXECUTE eventstore.append",
+    "EXECUTE eventstore.archive",
+    "EXECUTE eventstore.restore_events",
+    "EXECUTE eventstore.unarchive",
+)
 _LOGINS: Final = "SELECT n FROM unnest($1::text[]) n WHERE pg_has_role(n::name, 'USAGE')"
 
 
@@ -102,9 +109,19 @@ async def check_rights(connection: asyncpg.Connection, login: str, needs: Sequen
 
 
 async def too_much(connection: asyncpg.Connection) -> str:
-    """Say why the login could change the log without `append`; nothing when it could not."""
+    """Say why the login could change the log without `append`, or with a function that its service
+    does not call, or why it is more than one service's, so that nobody's evidence is in other hands;
+    nothing when it is not so.
+    """
     found: str | None = await connection.fetchval(_TOO_MUCH)
-    return found or ""
+    if found:
+        return found
+    logins = await logins_of(connection)
+    if len(logins) > 1:
+        return f"it may act as {', '.join(logins)}"
+    others = set(_CHANGES_LOG).difference(*(NEEDS[login] for login in logins))
+    may = sorted(others.difference(await missing_rights(connection, sorted(others))))
+    return f"it may {', '.join(may)}" if may else ""
 
 
 async def logins_of(connection: asyncpg.Connection) -> list[str]:

@@ -77,7 +77,7 @@ async def rights(connection: asyncpg.Connection) -> Verdict:
     reason = await too_much(connection)
     if reason:
         return warning(
-            f"{login} could change the log: {reason}",
+            f"{login} could do too much: {reason}",
             "let services log in as passbook_… (one login a service)",
         )
     logins = await logins_of(connection)
