@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from passbook.cli.checks.finding import State
+from passbook.cli.checks.finding import State, fine
 from tests.support.doctor import findings
 from tests.support.world import RELAY, World
 
@@ -41,6 +41,45 @@ async def test_a_login_of_several_services_is_told_of(world: World, login_of_two
     assert await _told_of(world, login_of_two) == (
         "it may act as passbook_outbox_relay, passbook_audit_projector"
     )
+
+
+@pytest.mark.parametrize(
+    ("revoke", "name", "detail"),
+    [
+        (
+            "EXECUTE ON FUNCTION eventstore.append FROM passbook_command_service",
+            "login",
+            "passbook_command_service may not EXECUTE eventstore.append",
+        ),
+        (
+            "USAGE ON SCHEMA audit FROM passbook_audit_projector",
+            "read model login",
+            "passbook_audit_projector may not SELECT audit.entries, INSERT audit.entries",
+        ),
+        (
+            "SELECT ON balances.accounts FROM passbook_reader",
+            "read model login",
+            "passbook_query_api may not SELECT balances.accounts",
+        ),
+    ],
+)
+async def test_the_owner_is_told_whose_right_is_missing(
+    world: World, revoke: str, name: str, detail: str
+) -> None:
+    """Seen to fail: with the rights of the owner, who may do everything, looked at instead."""
+    await world.admin.execute(f"REVOKE {revoke}")
+
+    found = await findings(world, world.database.admin_dsn)
+
+    assert found[name].state is State.FAILED
+    assert found[name].detail == detail
+
+
+async def test_the_owner_finds_that_every_service_has_its_rights(world: World) -> None:
+    found = await findings(world, world.database.admin_dsn)
+
+    assert found["login"].state is State.WARNING  # it could itself do too much
+    assert found["read model login"] == fine("writes balance, audit")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from passbook.cli.checks import archive, broker, log, machine, store
+from passbook.cli.checks import archive, broker, log, machine, rights, store
 from passbook.cli.checks.finding import Finding, State, Verdict, examine, failed
 from passbook.cli.connect import connect
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK, NothingRuns
@@ -124,9 +124,9 @@ async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connectio
             store.guards(events),
             "ALTER TABLE … ENABLE TRIGGER ALL, or make it again; then find out who did it",
         ),
-        await examine("login", store.rights(events)),
-        await examine("everybody's rights", store.everybodys_rights(events)),
-        await examine("read model login", store.row_rights(rows, *READ_MODELS)),
+        await examine("login", rights.log(events, *READ_MODELS)),
+        await examine("everybody's rights", rights.everybodys(events)),
+        await examine("read model login", rights.rows(rows, *READ_MODELS)),
         await examine("read models", store.environment(rows, events)),
         await examine("positions", store.positions(rows, events)),
         await examine("relay", store.relay(events)),

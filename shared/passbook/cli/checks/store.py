@@ -1,4 +1,4 @@
-"""PostgreSQL: versions, settings, schema, rights, clocks, and positions that fit each other."""
+"""PostgreSQL: versions, settings, schema, clocks, and positions that fit each other."""
 
 from typing import Final
 
@@ -6,7 +6,6 @@ import asyncpg
 
 from passbook.cli.checks.finding import Verdict, failed, fine, warning
 from passbook.eventstore.errors import StoreMismatch
-from passbook.eventstore.rights import NEEDS, logins_of, missing_rights, too_much
 from passbook.eventstore.server import (
     LARGEST_CLOCK_DIFFERENCE_S,
     OLDEST_POSTGRES,
@@ -19,8 +18,6 @@ from passbook.eventstore.server import (
 )
 from passbook.migrations import Migration, pending_migrations
 from passbook.projection.belonging import check_belonging
-from passbook.projection.protocol import Projection
-from passbook.projection.rights import rights_of
 from services.outbox_relay.queries import relay_backlog, relay_leaders
 
 _LARGEST_BACKLOG_S: Final = 10.0
@@ -28,15 +25,6 @@ _LARGEST_BACKLOG_S: Final = 10.0
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _POSITIONS: Final = "SELECT projection, slot, slot_seq FROM projections.positions"
 _PUBLISHED: Final = "SELECT 'outbox relay', slot, published_seq FROM eventstore.relay_positions"
-# What migration 0005 takes from PUBLIC, if who ran it could.
-_EVERYBODYS: Final = """
-SELECT 'create temporary tables' FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
- WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'TEMPORARY'
-UNION
-SELECT 'create large objects' FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
- WHERE p.pronamespace = 'pg_catalog'::regnamespace AND a.grantee = 0
-   AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_export')
-"""
 
 
 async def version(connection: asyncpg.Connection) -> Verdict:
@@ -69,53 +57,6 @@ async def guards(connection: asyncpg.Connection) -> Verdict:
     """Say whether changes to the log are refused."""
     await check_guards(connection)
     return fine("changes to the log are refused by its triggers")
-
-
-async def rights(connection: asyncpg.Connection) -> Verdict:
-    """Say what the login may do to the log, and whether it can do its service's work."""
-    login = await connection.fetchval("SELECT current_user")
-    reason = await too_much(connection)
-    if reason:
-        return warning(
-            f"{login} could do too much: {reason}",
-            "let services log in as passbook_… (one login a service)",
-        )
-    logins = await logins_of(connection)
-    for one in logins or ["passbook_query_api"]:
-        missing = await missing_rights(connection, NEEDS[one])
-        if missing:
-            return failed(
-                f"{login} may not {', '.join(missing)}",
-                "use a login that `passbook migrate` made, and give it its rights back",
-            )
-    appends = "passbook_command_service" in logins
-    return fine(f"{login} reads the log{' and may append' if appends else ' and cannot change it'}")
-
-
-async def everybodys_rights(connection: asyncpg.Connection) -> Verdict:
-    """Say whether any login could fill the disk of the log."""
-    found = [row[0] for row in await connection.fetch(_EVERYBODYS)]
-    if found:
-        return warning(
-            f"every login may {' and '.join(sorted(found))}",
-            "take that from PUBLIC as a superuser, as the migration `least_privilege` does",
-        )
-    return fine("no login may create temporary tables or large objects")
-
-
-async def row_rights(connection: asyncpg.Connection, *projections: Projection) -> Verdict:
-    """Say whether the login, where it is a projector's, can do the projector's work."""
-    writes = []
-    for projection in projections:
-        if await connection.fetchval("SELECT pg_has_role($1::name, 'USAGE')", projection.writer):
-            missing = await missing_rights(connection, rights_of(projection))
-            if missing:
-                return failed(
-                    f"{projection.writer} may not {', '.join(missing)}",
-                    "use a login that `passbook migrate` made, and give it its rights back",
-                )
-            writes.append(projection.name)
-    return fine(f"writes {', '.join(writes)}" if writes else "writes to no read model")
 
 
 async def sessions(connection: asyncpg.Connection) -> Verdict:
