@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
+from pydantic import ValidationError
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,15 +16,18 @@ from passbook.cli.connect import connect
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK, NothingRuns
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
-from passbook.config import Settings
+from passbook.config import MissingSetting, Settings, told
 from passbook.embedded.datadir import DataDir
 from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.pool import lent
 from passbook.eventstore.preflight import event_store_migrations
 from passbook.projection.protocol import projection_migrations
 from passbook.service import database_pool
 from services.read_models import READ_MODELS
 
 _LOG_NEEDS: Final = {"kafka", "topics", "postgresql", "event store schema"}
+_CONNECTED_S: Final = 90.0
+"""Then the connections are cut off: a server that has stopped to answer would hold each check up."""
 _MARKS: Final = {
     State.OK: ("✓", "green"),
     State.WARNING: ("!", "yellow"),
@@ -51,6 +55,9 @@ async def examined(options: Options) -> list[Finding]:
     findings = [await examine("python", machine.python())]
     try:
         settings = connect(options)
+    except (MissingSetting, ValidationError) as error:
+        wrong = told(error) if isinstance(error, ValidationError) else str(error)
+        return [*findings, Finding("settings", failed(wrong, "set it as the README says"))]
     except NothingRuns as nothing:
         return [
             *findings,
@@ -98,8 +105,8 @@ async def _connections(
     async with (
         database_pool(settings.event_store, "passbook-doctor") as events,
         database_pool(settings.read_model, "passbook-doctor") as rows,
-        events.acquire() as event_store,
-        rows.acquire() as read_model,
+        lent(events, _CONNECTED_S) as event_store,
+        lent(rows, _CONNECTED_S) as read_model,
     ):
         yield event_store, read_model
 

@@ -84,6 +84,7 @@ async def everybodys(connection: asyncpg.Connection) -> Verdict:
 async def _lacking(connection: asyncpg.Connection, needs: Mapping[str, Sequence[str]]) -> str:
     """Say who (login → what it does) may not do what; nothing when everybody may do his work."""
     missing = {
-        login: await missing_rights(connection, what, login) for login, what in needs.items()
+        login: await missing_rights(connection, list(dict.fromkeys(what)), login)
+        for login, what in needs.items()
     }
     return "; ".join(f"{who} may not {', '.join(what)}" for who, what in missing.items() if what)
