@@ -16,6 +16,7 @@ import pytest
 
 from passbook.cli.checks.finding import State
 from passbook.service import EXIT_CONFIGURATION
+from tests.support.damage import NOT_DURABLE, OLD_SERVER, OTHER_CLOCK, SERIALIZABLE
 from tests.support.doctor import findings
 from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, World
 
@@ -36,44 +37,26 @@ class Case:
     settings: dict[str, str] = field(default_factory=dict)
 
 
-def _pretending(function: str, arguments: str, returns: str, answer: str) -> str:
-    """Let a function of the server's answer wrongly to whoever does not name its schema."""
-    return f"""
-        CREATE SCHEMA pretence;
-        CREATE FUNCTION pretence.{function}({arguments}) RETURNS {returns} RETURN {answer};
-        GRANT USAGE ON SCHEMA pretence TO PUBLIC;
-        ALTER DATABASE {{database}} SET search_path = pretence, pg_catalog;
-    """
-
-
-_OLD_SERVER: Final = _pretending(
-    *("current_setting", "name text", "text"),
-    "CASE name WHEN 'server_version_num' THEN '170006' ELSE pg_catalog.current_setting(name) END",
-)
-_OTHER_CLOCK: Final = _pretending(
-    "clock_timestamp", "", "timestamptz", "pg_catalog.clock_timestamp() - interval '7 s'"
-)
-
 CASES: Final = {
     "durability": Case(
         COMMAND_SERVICE,
         "synchronous_commit is off: commits could be lost; turn it on",
-        "ALTER DATABASE {database} SET synchronous_commit = off",
+        NOT_DURABLE,
         "durability",
     ),
     "isolation": Case(
         RELAY,
         "default_transaction_isolation is serializable: set it to read committed for the login",
-        "ALTER DATABASE {database} SET default_transaction_isolation = serializable",
+        SERIALIZABLE,
         "postgresql",
     ),
     "server version": Case(
-        BALANCES, "this is PostgreSQL 17: use 18 or newer", _OLD_SERVER, "postgresql"
+        BALANCES, "this is PostgreSQL 17: use 18 or newer", OLD_SERVER, "postgresql"
     ),
     "clock": Case(
         COMMAND_SERVICE,
         "the clocks of this machine and of PostgreSQL are 7 s apart: set both by NTP",
-        _OTHER_CLOCK,
+        OTHER_CLOCK,
         "clock",
     ),
     "event store not migrated": Case(
@@ -110,6 +93,7 @@ CASES: Final = {
         RELAY,
         "the store has 32 slots, this code 64",
         "UPDATE eventstore.store_info SET slot_count = 32",
+        "slots",
     ),
     "rights of the command service": Case(
         COMMAND_SERVICE,
@@ -163,11 +147,13 @@ CASES: Final = {
         BALANCES,
         "projection balance 2 is not installed; migrate",
         "UPDATE projections.installed SET version = 7 WHERE projection = 'balance'",
+        "read models",
     ),
     "inline projection": Case(
         COMMAND_SERVICE,
         "run `passbook migrate`",
         settings={"PASSBOOK_INLINE_PROJECTIONS": "balance"},
+        found="inline read models",
     ),
     "topics": Case(
         COMMAND_SERVICE,

@@ -26,6 +26,8 @@ from passbook.service import database_pool
 from services.read_models import READ_MODELS
 
 _LOG_NEEDS: Final = {"kafka", "topics", "postgresql", "event store schema"}
+_DURABLE: Final = "turn them on: commits could be lost"
+_GUARDED: Final = "ALTER TABLE … ENABLE TRIGGER ALL, or make it again; then find out who did it"
 _CONNECTED_S: Final = 90.0
 """Then the connections are cut off: a server that has stopped to answer would hold each check up."""
 _MARKS: Final = {
@@ -89,7 +91,7 @@ async def _broker(settings: Settings) -> list[Finding]:
 async def _databases(settings: Settings) -> list[Finding]:
     try:
         async with _connections(settings) as (events, rows):
-            findings = await _examine_databases(events, rows)
+            findings = await _examine_databases(settings, events, rows)
             if not any(finding.failed for finding in findings):
                 findings.append(await examine("archive", archive.files(events, settings.archive)))
             return findings
@@ -111,30 +113,44 @@ async def _connections(
         yield event_store, read_model
 
 
-async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connection) -> list[Finding]:
-    read_models = projection_migrations(*READ_MODELS)
-    durable = "turn them on: commits could be lost"
-    findings = [
-        await examine("postgresql", store.version(events)),
-        await examine("durability", store.durability(events), durable),
-        await examine("sessions", store.sessions(events)),
-        await examine("clock", store.clock(events)),
+async def _examine_databases(
+    settings: Settings, events: asyncpg.Connection, rows: asyncpg.Connection
+) -> list[Finding]:
+    findings = await _examine_servers(settings, events, rows)
+    findings += [
         await examine("event store schema", store.schema(events, event_store_migrations())),
-        await examine("read model schema", store.schema(rows, read_models)),
+        await examine("read model schema", store.schema(rows, projection_migrations(*READ_MODELS))),
     ]
     if any(finding.failed for finding in findings[-2:]):
         return findings
+    return findings + await _examine_contents(settings, events, rows)
+
+
+async def _examine_servers(
+    settings: Settings, events: asyncpg.Connection, rows: asyncpg.Connection
+) -> list[Finding]:
+    findings = [
+        await examine("postgresql", store.version(events)),
+        await examine("durability", store.durability(events), _DURABLE),
+        await examine("sessions", store.sessions(events)),
+        await examine("clock", store.clock(events)),
+    ]
+    if settings.read_model != settings.event_store:
+        findings.append(await examine("read model server", store.read_model_server(rows)))
+    return findings
+
+
+async def _examine_contents(
+    settings: Settings, events: asyncpg.Connection, rows: asyncpg.Connection
+) -> list[Finding]:
     return [
-        *findings,
-        await examine(
-            "guards",
-            store.guards(events),
-            "ALTER TABLE … ENABLE TRIGGER ALL, or make it again; then find out who did it",
-        ),
+        await examine("guards", store.guards(events), _GUARDED),
+        await examine("slots", store.slots(events)),
+        await examine("inline read models", store.inline(events, settings.inline)),
         await examine("login", rights.log(events, *READ_MODELS)),
         await examine("everybody's rights", rights.everybodys(events)),
         await examine("read model login", rights.rows(rows, *READ_MODELS)),
-        await examine("read models", store.environment(rows, events)),
+        await examine("read models", store.read_models(rows, events, *READ_MODELS)),
         await examine("positions", store.positions(rows, events)),
         await examine("relay", store.relay(events)),
     ]

@@ -67,6 +67,15 @@ async def check_event_store(
     await check_guards(connection)
     if login is not None:
         await _check_for(connection, login)
+    return await identified(connection)
+
+
+async def identified(connection: asyncpg.Connection) -> UUID:
+    """Return the environment id of an event store that deals accounts into slots as this code does.
+
+    Raises:
+        StoreMismatch: it does not.
+    """
     environment, slots = await connection.fetchrow(_INFO)
     if slots != SLOT_COUNT:
         message = f"the store has {slots} slots, this code {SLOT_COUNT}"

@@ -1,11 +1,14 @@
 """PostgreSQL: versions, settings, schema, clocks, and positions that fit each other."""
 
+from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
 from passbook.cli.checks.finding import Verdict, failed, fine, warning
 from passbook.eventstore.errors import StoreMismatch
+from passbook.eventstore.preflight import identified
 from passbook.eventstore.server import (
     LARGEST_CLOCK_DIFFERENCE_S,
     OLDEST_POSTGRES,
@@ -18,6 +21,9 @@ from passbook.eventstore.server import (
 )
 from passbook.migrations import Migration, pending_migrations
 from passbook.projection.belonging import check_belonging
+from passbook.projection.inline import InlineProjections, inline_projections
+from passbook.projection.positions import Positions
+from passbook.projection.protocol import Projection
 from services.outbox_relay.queries import relay_backlog, relay_leaders
 
 _LARGEST_BACKLOG_S: Final = 10.0
@@ -65,9 +71,32 @@ async def sessions(connection: asyncpg.Connection) -> Verdict:
     return fine("PostgreSQL itself answers")
 
 
-async def environment(read_model: asyncpg.Connection, event_store: asyncpg.Connection) -> Verdict:
-    """Say whether the read models were built from this event store."""
-    return fine(f"environment {await check_belonging(read_model, event_store)}")
+async def slots(connection: asyncpg.Connection) -> Verdict:
+    """Say whether accounts are dealt into slots as by this code."""
+    return fine(f"environment {await identified(connection)}")
+
+
+async def read_models(
+    read_model: asyncpg.Connection, event_store: asyncpg.Connection, *projections: Projection
+) -> Verdict:
+    """Say whether the read models were built from this event store, by this code."""
+    environment = await check_belonging(read_model, event_store)
+    for projection in projections:
+        positions = Positions(projection.name)
+        await positions.check(read_model, UUID(environment), projection.version)
+    return fine(f"environment {environment}")
+
+
+async def read_model_server(connection: asyncpg.Connection) -> Verdict:
+    """Say whether the server of the read models can be trusted to, where it is another one."""
+    await check_durability(connection)
+    return await version(connection)
+
+
+async def inline(connection: asyncpg.Connection, names: Sequence[str]) -> Verdict:
+    """Say whether the read models that appends are to keep are installed."""
+    await InlineProjections(*inline_projections(names)).check(connection)
+    return fine(f"appends keep {', '.join(names)}" if names else "appends keep no read model")
 
 
 async def clock(connection: asyncpg.Connection) -> Verdict:
