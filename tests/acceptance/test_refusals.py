@@ -1,16 +1,11 @@
 """What a service cannot work with it refuses at its start, with exit code 78 and a sentence that says
-what to do; `passbook doctor` finds the same. A server that is merely away is waited for.
+what to do; `passbook doctor` finds the same. A server that is merely away is waited for: see test_waiting.py.
 """
 
-import asyncio
 import re
-import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -18,6 +13,7 @@ from passbook.cli.checks.finding import State
 from passbook.service import EXIT_CONFIGURATION
 from tests.support.damage import NOT_DURABLE, OLD_SERVER, OTHER_CLOCK, SERIALIZABLE
 from tests.support.doctor import findings
+from tests.support.pooler import pooler
 from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, World
 
 QUERY_API: Final = "query-api"
@@ -165,6 +161,7 @@ CASES: Final = {
         RELAY,
         "PASSBOOK_KAFKA_SECURITY_PROTOCOL and its like: ",
         settings={"PASSBOOK_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"},
+        found="kafka",
     ),
     "no tokens": Case(
         QUERY_API,
@@ -175,11 +172,31 @@ CASES: Final = {
         AUDIT,
         "PASSBOOK_KAFKA_SESSION_TIMEOUT_S: Input should be a valid number",
         settings={"PASSBOOK_KAFKA_SESSION_TIMEOUT_S": "soon"},
+        found="settings",
     ),
     "DSN": Case(
         BALANCES,
         "PASSBOOK_READ_MODEL_DSN is no URL like postgresql://",
         settings={"PASSBOOK_READ_MODEL_DSN": "host=127.0.0.1 dbname=passbook"},
+        found="settings",
+    ),
+    "groups that split partitions": Case(
+        RELAY,
+        "relay_groups must be a power of two up to 4 partitions",
+        settings={"PASSBOOK_RELAY_GROUPS": "3"},
+        found="settings",
+    ),
+    "more groups than partitions": Case(
+        RELAY,
+        "relay_groups must be a power of two up to 4 partitions",
+        settings={"PASSBOOK_RELAY_GROUPS": "8"},
+        found="settings",
+    ),
+    "more replicas in sync than there are": Case(
+        COMMAND_SERVICE,
+        "TOPIC_MIN_INSYNC_REPLICAS cannot be more than TOPIC_REPLICATION",
+        settings={"PASSBOOK_TOPIC_MIN_INSYNC_REPLICAS": "2"},
+        found="settings",
     ),
 }
 
@@ -234,52 +251,12 @@ async def test_a_secret_that_cannot_be_read_is_refused_and_not_told(
 async def test_a_pooler_is_refused_by_the_relay(world: World) -> None:
     """It shares sessions among its clients, and with them the locks that say who leads.
 
-    A relay that is connected directly runs: see the next test.
+    A relay that is connected directly runs: see test_logins.py.
     """
-    async with _pooler(world.dsn(RELAY)) as dsn:
+    async with pooler(world.dsn(RELAY)) as dsn:
         relay = world.start(RELAY, dsn=dsn)
         found = await findings(world, dsn)
         assert await relay.ended(_ENDED_S) == EXIT_CONFIGURATION
     assert found["sessions"].state is State.FAILED
     (refused,) = relay.logged("service.refused")
     assert "let PASSBOOK_EVENT_STORE_DSN name PostgreSQL itself" in refused["error"]
-
-
-@asynccontextmanager
-async def _pooler(dsn: str) -> AsyncIterator[str]:
-    """Give a DSN through something that gives out process ids of its own, as poolers do."""
-    parts = urlsplit(dsn)
-    key_data = b"K" + struct.pack(">I", 12)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, requests = await asyncio.open_connection(parts.hostname, parts.port)
-
-        async def answer() -> None:
-            while data := await answers.read(65536):
-                at = data.find(key_data)
-                if at >= 0:
-                    data = data[: at + 5] + struct.pack(">I", 4711) + data[at + 9 :]
-                writer.write(data)
-            writer.close()
-
-        async def ask() -> None:
-            while data := await reader.read(65536):
-                requests.write(data)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(answer())
-                await ask()
-                requests.close()
-        except* ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    login = parts.netloc.rpartition("@")[0]
-    try:
-        yield urlunsplit(parts._replace(netloc=f"{login}@{host}:{port}"))
-    finally:
-        server.close()
