@@ -103,6 +103,12 @@ CASES: Final = {
         "REVOKE UPDATE ON eventstore.relay_positions FROM passbook_outbox_relay",
         "login",
     ),
+    "rights on the schema": Case(
+        RELAY,
+        "may not SELECT eventstore.store_info, .*: log in as passbook_outbox_relay",
+        "REVOKE USAGE ON SCHEMA eventstore FROM passbook_outbox_relay",
+        "login",
+    ),
     "rights of the balance projector": Case(
         BALANCES,
         "may not INSERT projections.parked, UPDATE projections.parked: log in as",

@@ -22,14 +22,15 @@ _GUARDS: Final = {
     "commands_are_append_only": "commands",
 }
 """Trigger → its table; the migrations make them."""
-# Those of inline projections are guards too, where there are any.
+# Those of inline projections are guards too, where there are any. By name, not by `regclass`: a
+# login that may not enter the schema is to be told of its rights, which are looked at next.
 _UNGUARDED: Final = """
-SELECT coalesce(t.tgname, n.name) || ' of ' || coalesce(t.tgrelid::regclass::text, 'eventstore.' || n.place)
-  FROM (SELECT t.* FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-         WHERE c.relnamespace = to_regnamespace('eventstore') AND NOT t.tgisinternal) t
-  FULL JOIN unnest($1::text[], $2::text[]) AS n(name, place)
-    ON t.tgname = n.name AND t.tgrelid = to_regclass('eventstore.' || n.place)
- WHERE t.tgname IS NULL OR t.tgenabled NOT IN ('O', 'A')
+SELECT name || ' of eventstore.' || place
+  FROM (SELECT t.tgname::text AS name, c.relname::text AS place, t.tgenabled
+          FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE c.relnamespace = to_regnamespace('eventstore') AND NOT t.tgisinternal) found
+  FULL JOIN unnest($1::text[], $2::text[]) AS made(name, place) USING (name, place)
+ WHERE tgenabled IS NULL OR tgenabled NOT IN ('O', 'A')
     OR current_setting('session_replication_role') <> 'origin'
  ORDER BY 1
 """
