@@ -45,7 +45,7 @@ async def test_a_server_that_takes_no_writes_is_waited_for(world: World, service
 
     assert found["postgresql"].state is State.FAILED
     told = process.logged("service.unavailable")[0]["error"]
-    assert "PostgreSQL takes no writes: default_transaction_read_only has to be off" in told
+    assert "PostgreSQL takes no writes: default_transaction_read_only is on; turn it off" in told
 
 
 async def test_a_running_service_waits_for_a_server_that_takes_writes(world: World) -> None:

@@ -19,7 +19,7 @@ from passbook.cli.output import emit
 from passbook.config import MissingSetting, Settings, told
 from passbook.embedded.datadir import DataDir
 from passbook.eventstore.errors import StoreUnavailable
-from passbook.eventstore.pool import lent
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.preflight import event_store_migrations
 from passbook.projection.protocol import projection_migrations
 from passbook.service import database_pool
@@ -95,9 +95,9 @@ async def _databases(settings: Settings) -> list[Finding]:
             if not any(finding.failed for finding in findings):
                 findings.append(await examine("archive", archive.files(events, settings.archive)))
             return findings
-    except StoreUnavailable as error:
+    except (StoreUnavailable, *FAILURES) as error:
         remedy = "see that PASSBOOK_EVENT_STORE_DSN is right and PostgreSQL runs"
-        return [Finding("postgresql", failed(str(error), remedy))]
+        return [Finding("postgresql", failed(said(error), remedy))]
 
 
 @asynccontextmanager

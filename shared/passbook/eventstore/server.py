@@ -35,9 +35,9 @@ SELECT name || ' of eventstore.' || place
  ORDER BY 1
 """
 _READ_ONLY: Final = """
-SELECT CASE WHEN pg_is_in_recovery() THEN 'is a standby and takes no writes: it has to be promoted'
+SELECT CASE WHEN pg_is_in_recovery() THEN 'it is a standby; promote it'
             WHEN current_setting('transaction_read_only')::boolean
-            THEN 'takes no writes: default_transaction_read_only has to be off' END
+            THEN 'default_transaction_read_only is on; turn it off' END
 """
 _NOW: Final = "SELECT clock_timestamp()"
 _BACKEND: Final = "SELECT pg_backend_pid()"
@@ -83,7 +83,7 @@ async def check_writable(connection: asyncpg.Connection) -> None:
     """
     reason = await connection.fetchval(_READ_ONLY)
     if reason:
-        message = f"PostgreSQL {reason}, or the DSN has to name the server that takes them"
+        message = f"PostgreSQL takes no writes: {reason}, or let the DSN name a server that does"
         raise StoreUnavailable(message)
 
 
