@@ -7,6 +7,7 @@ import pytest
 
 from passbook.cli.checks.finding import State
 from passbook.embedded.ports import free_port
+from tests.support.damage import AS_BEFORE, READ_ONLY, STANDBY
 from tests.support.doctor import findings
 from tests.support.until import until
 from tests.support.world import BALANCES, COMMAND_SERVICE, RELAY, World, at_least
@@ -29,34 +30,45 @@ async def test_a_server_that_is_away_is_no_refusal(world: World, service: str) -
     assert process.logged("service.refused") == []
 
 
-@pytest.mark.parametrize("service", [COMMAND_SERVICE, RELAY, BALANCES])
-async def test_a_server_that_takes_no_writes_is_waited_for(world: World, service: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "damage", "reason"),
+    [
+        (COMMAND_SERVICE, READ_ONLY, "default_transaction_read_only is on; turn it off"),
+        (RELAY, READ_ONLY, "default_transaction_read_only is on; turn it off"),
+        (BALANCES, READ_ONLY, "default_transaction_read_only is on; turn it off"),
+        (RELAY, STANDBY, "it is a standby; promote it"),
+    ],
+)
+async def test_a_server_that_takes_no_writes_is_waited_for(
+    world: World, service: str, damage: str, reason: str
+) -> None:
     """A failover that is under way looks like this.
 
-    Seen to fail: without `check_writable` the command service and the relay are ready.
+    Seen to fail: without `check_writable` the command service and the relay are ready, and the
+    doctor is content.
     """
     name = world.database.name
-    await world.admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await world.admin.execute(damage.format(database=name))
     process = world.start(service)
     found = await findings(world, world.dsn(service))
     await until(lambda: bool(process.logged("service.unavailable")))
-    await world.admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await world.admin.execute(AS_BEFORE.format(database=name))
     await process.ready()
 
     assert found["postgresql"].state is State.FAILED
     told = process.logged("service.unavailable")[0]["error"]
-    assert "PostgreSQL takes no writes: default_transaction_read_only is on; turn it off" in told
+    assert f"PostgreSQL takes no writes: {reason}" in told
 
 
 async def test_a_running_service_waits_for_a_server_that_takes_writes(world: World) -> None:
     """Seen to fail: with SQLSTATE 25006 as a broken invariant the service crashes."""
     (service,) = await world.run(COMMAND_SERVICE)
     name = world.database.name
-    await world.admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await world.admin.execute(READ_ONLY.format(database=name))
     await world.admin.execute(_CUT, COMMAND_SERVICE)
     await world.backlog(1, 1)
     await until(lambda: bool(service.logged("service.unavailable")))
-    await world.admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await world.admin.execute(AS_BEFORE.format(database=name))
 
     await until(at_least(world.decided, 1))
     assert service.exit_code is None

@@ -4,6 +4,8 @@ from typing import Final
 
 NOT_DURABLE: Final = "ALTER DATABASE {database} SET synchronous_commit = off"
 SERIALIZABLE: Final = "ALTER DATABASE {database} SET default_transaction_isolation = serializable"
+READ_ONLY: Final = "ALTER DATABASE {database} SET default_transaction_read_only = on"
+AS_BEFORE: Final = "ALTER DATABASE {database} RESET ALL"
 
 
 def _pretending(function: str, arguments: str, returns: str, answer: str) -> str:
@@ -23,3 +25,4 @@ OLD_SERVER: Final = _pretending(
 OTHER_CLOCK: Final = _pretending(
     "clock_timestamp", "", "timestamptz", "pg_catalog.clock_timestamp() - interval '7 s'"
 )
+STANDBY: Final = _pretending("pg_is_in_recovery", "", "boolean", "true")
