@@ -59,6 +59,7 @@ class AuditProjection:
     writer = "passbook_audit_projector"
     version = 1
     ddl = (_DDL,)
+    needs = ("SELECT entries", "INSERT entries")
     parks = False
     evidence = True
     gather_s = 0.05

@@ -118,6 +118,7 @@ class BalanceProjection:
     """`accounts`: one row an account, as of its newest applied event."""
 
     version = 2
+    needs = ("SELECT accounts", "INSERT accounts", "UPDATE accounts")
     parks = True
     evidence = False
     gather_s = 0.0

@@ -14,7 +14,7 @@ X-Correlation-ID. Names, texts and amounts are never logged, and of exceptions o
     service.ready          service.stopping       service.stopped
     service.unavailable    error, retry_s         a server does not answer; trying again
     service.refused        error                  configuration; exits with 78
-    service.overprivileged login, reason, meant   the login could change the log past `append`
+    service.overprivileged login, reason, meant   the login may do more than its service does
     service.crashed        exc_info               a bug; exits with 1
     task.failed            message, exc_info      a bug in something that nobody awaited
     command.malformed      +, partition, offset, code

@@ -1,31 +1,23 @@
 """What a service cannot work with it refuses at its start, with exit code 78 and a sentence that says
-what to do; `passbook doctor` finds the same. A server that is merely away is waited for.
+what to do; `passbook doctor` finds the same. A server that is merely away is waited for: see test_waiting.py.
 """
 
-import asyncio
-import os
 import re
-import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from passbook.cli.checks.finding import State
-from passbook.cli.doctor import examined
-from passbook.cli.options import Options
-from passbook.embedded.ports import free_port
 from passbook.service import EXIT_CONFIGURATION
-from tests.support.until import until
+from tests.support.damage import NOT_DURABLE, OLD_SERVER, OTHER_CLOCK, SERIALIZABLE
+from tests.support.doctor import findings
+from tests.support.pooler import pooler
 from tests.support.world import AUDIT, BALANCES, COMMAND_SERVICE, RELAY, World
 
 QUERY_API: Final = "query-api"
 _ENDED_S: Final = 30.0
-Findings = dict[str, State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +33,26 @@ class Case:
     settings: dict[str, str] = field(default_factory=dict)
 
 
-def _pretending(function: str, arguments: str, returns: str, answer: str) -> str:
-    """Let a function of the server's answer wrongly to whoever does not name its schema."""
-    return f"""
-        CREATE SCHEMA pretence;
-        CREATE FUNCTION pretence.{function}({arguments}) RETURNS {returns} RETURN {answer};
-        GRANT USAGE ON SCHEMA pretence TO PUBLIC;
-        ALTER DATABASE {{database}} SET search_path = pretence, pg_catalog;
-    """
-
-
-_OLD_SERVER: Final = _pretending(
-    *("current_setting", "name text", "text"),
-    "CASE name WHEN 'server_version_num' THEN '170006' ELSE pg_catalog.current_setting(name) END",
-)
-_OTHER_CLOCK: Final = _pretending(
-    "clock_timestamp", "", "timestamptz", "pg_catalog.clock_timestamp() - interval '7 s'"
-)
-
 CASES: Final = {
     "durability": Case(
         COMMAND_SERVICE,
         "synchronous_commit is off: commits could be lost; turn it on",
-        "ALTER DATABASE {database} SET synchronous_commit = off",
+        NOT_DURABLE,
         "durability",
     ),
     "isolation": Case(
         RELAY,
         "default_transaction_isolation is serializable: set it to read committed for the login",
-        "ALTER DATABASE {database} SET default_transaction_isolation = serializable",
+        SERIALIZABLE,
         "postgresql",
     ),
     "server version": Case(
-        BALANCES, "this is PostgreSQL 17: use 18 or newer", _OLD_SERVER, "postgresql"
+        BALANCES, "this is PostgreSQL 17: use 18 or newer", OLD_SERVER, "postgresql"
     ),
     "clock": Case(
         COMMAND_SERVICE,
         "the clocks of this machine and of PostgreSQL are 7 s apart: set both by NTP",
-        _OTHER_CLOCK,
+        OTHER_CLOCK,
         "clock",
     ),
     "event store not migrated": Case(
@@ -101,14 +75,21 @@ CASES: Final = {
     ),
     "guards": Case(
         RELAY,
-        "trigger events_are_append_only of eventstore.events, .* is off: the log could be changed",
+        "trigger events_are_append_only of eventstore.events, .* is off or gone: the log could be changed",
         "ALTER TABLE eventstore.events DISABLE TRIGGER USER",
+        "guards",
+    ),
+    "guards that are gone": Case(
+        COMMAND_SERVICE,
+        "trigger events_are_append_only of eventstore.events is off or gone: the log could be",
+        "DROP TRIGGER events_are_append_only ON eventstore.events",
         "guards",
     ),
     "slots": Case(
         RELAY,
         "the store has 32 slots, this code 64",
         "UPDATE eventstore.store_info SET slot_count = 32",
+        "slots",
     ),
     "rights of the command service": Case(
         COMMAND_SERVICE,
@@ -122,10 +103,22 @@ CASES: Final = {
         "REVOKE UPDATE ON eventstore.relay_positions FROM passbook_outbox_relay",
         "login",
     ),
+    "rights on the schema": Case(
+        RELAY,
+        "may not SELECT eventstore.store_info, .*: log in as passbook_outbox_relay",
+        "REVOKE USAGE ON SCHEMA eventstore FROM passbook_outbox_relay",
+        "login",
+    ),
     "rights of the balance projector": Case(
         BALANCES,
         "may not INSERT projections.parked, UPDATE projections.parked: log in as",
         "REVOKE INSERT, UPDATE ON projections.parked FROM passbook_balance_projector",
+        "read model login",
+    ),
+    "rights of the balance projector on its rows": Case(
+        BALANCES,
+        "may not UPDATE balances.accounts: log in as passbook_balance_projector",
+        "REVOKE UPDATE ON balances.accounts FROM passbook_balance_projector",
         "read model login",
     ),
     "rights of the audit projector": Case(
@@ -156,11 +149,13 @@ CASES: Final = {
         BALANCES,
         "projection balance 2 is not installed; migrate",
         "UPDATE projections.installed SET version = 7 WHERE projection = 'balance'",
+        "read models",
     ),
     "inline projection": Case(
         COMMAND_SERVICE,
         "run `passbook migrate`",
         settings={"PASSBOOK_INLINE_PROJECTIONS": "balance"},
+        found="inline read models",
     ),
     "topics": Case(
         COMMAND_SERVICE,
@@ -172,6 +167,7 @@ CASES: Final = {
         RELAY,
         "PASSBOOK_KAFKA_SECURITY_PROTOCOL and its like: ",
         settings={"PASSBOOK_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"},
+        found="kafka",
     ),
     "no tokens": Case(
         QUERY_API,
@@ -182,18 +178,38 @@ CASES: Final = {
         AUDIT,
         "PASSBOOK_KAFKA_SESSION_TIMEOUT_S: Input should be a valid number",
         settings={"PASSBOOK_KAFKA_SESSION_TIMEOUT_S": "soon"},
+        found="settings",
     ),
     "DSN": Case(
         BALANCES,
         "PASSBOOK_READ_MODEL_DSN is no URL like postgresql://",
         settings={"PASSBOOK_READ_MODEL_DSN": "host=127.0.0.1 dbname=passbook"},
+        found="settings",
+    ),
+    "groups that split partitions": Case(
+        RELAY,
+        "relay_groups must be a power of two up to 4 partitions",
+        settings={"PASSBOOK_RELAY_GROUPS": "3"},
+        found="settings",
+    ),
+    "more groups than partitions": Case(
+        RELAY,
+        "relay_groups must be a power of two up to 4 partitions",
+        settings={"PASSBOOK_RELAY_GROUPS": "8"},
+        found="settings",
+    ),
+    "more replicas in sync than there are": Case(
+        COMMAND_SERVICE,
+        "TOPIC_MIN_INSYNC_REPLICAS cannot be more than TOPIC_REPLICATION",
+        settings={"PASSBOOK_TOPIC_MIN_INSYNC_REPLICAS": "2"},
+        found="settings",
     ),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_service_that_cannot_work_refuses_and_the_doctor_finds_why(
-    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+    world: World, name: str
 ) -> None:
     """Each case is the proof of one check: it damages one thing in a world where services run."""
     case = CASES[name]
@@ -202,35 +218,13 @@ async def test_a_service_that_cannot_work_refuses_and_the_doctor_finds_why(
 
     service = world.start(case.service, **case.settings)
     if case.found:
-        found = await _doctor(monkeypatch, world, world.dsn(case.service), **case.settings)
-        assert found[case.found] is State.FAILED
+        found = await findings(world, world.dsn(case.service), **case.settings)
+        assert found[case.found].state is State.FAILED
 
     assert await service.ended(_ENDED_S) == EXIT_CONFIGURATION, service.last_words()
     (refused,) = service.logged("service.refused")
     assert re.search(case.sentence, refused["error"]), refused
     assert "Traceback" not in service.log.read_text()
-
-
-async def _doctor(
-    monkeypatch: pytest.MonkeyPatch, world: World, dsn: str, **settings: str
-) -> Findings:
-    """Return check → state, as the doctor finds with these settings."""
-    environment = {
-        "PASSBOOK_EVENT_STORE_DSN": dsn,
-        "PASSBOOK_KAFKA_BOOTSTRAP": world.kafka,
-        "PASSBOOK_TOPIC_PREFIX": world.topics.prefix,
-        "PASSBOOK_TOPIC_PARTITIONS": str(world.topics.partitions),
-        **settings,
-    }
-    with monkeypatch.context() as here:
-        for name in [name for name in os.environ if name.startswith("PASSBOOK_")]:
-            here.delenv(name)
-        for name, value in environment.items():
-            here.setenv(name, value)
-        findings = await examined(Options(world.folder / "none"))
-    for finding in findings:
-        assert finding.verdict.remedy or finding.verdict.detail
-    return {finding.name: finding.verdict.state for finding in findings}
 
 
 @pytest.mark.parametrize(
@@ -260,82 +254,15 @@ async def test_a_secret_that_cannot_be_read_is_refused_and_not_told(
     assert "canary" not in service.log.read_text()
 
 
-async def test_a_pooler_is_refused_by_the_relay(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pooler_is_refused_by_the_relay(world: World) -> None:
     """It shares sessions among its clients, and with them the locks that say who leads.
 
-    A relay that is connected directly runs: see the next test.
+    A relay that is connected directly runs: see test_logins.py.
     """
-    async with _pooler(world.dsn(RELAY)) as dsn:
+    async with pooler(world.dsn(RELAY)) as dsn:
         relay = world.start(RELAY, dsn=dsn)
-        found = await _doctor(monkeypatch, world, dsn)
+        found = await findings(world, dsn)
         assert await relay.ended(_ENDED_S) == EXIT_CONFIGURATION
-    assert found["sessions"] is State.FAILED
+    assert found["sessions"].state is State.FAILED
     (refused,) = relay.logged("service.refused")
     assert "let PASSBOOK_EVENT_STORE_DSN name PostgreSQL itself" in refused["error"]
-
-
-async def test_a_login_that_could_do_more_works_and_is_told_of(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    relay = world.start(RELAY, dsn=world.database.admin_dsn)
-    found = await _doctor(monkeypatch, world, world.database.admin_dsn)
-    await relay.ready()
-
-    (told,) = relay.logged("service.overprivileged")
-    assert told["meant"] == "passbook_outbox_relay"
-    assert "superuser" in told["reason"]
-    assert found["login"] is State.WARNING
-
-
-@pytest.mark.parametrize("service", [COMMAND_SERVICE, BALANCES])
-async def test_a_server_that_is_away_is_no_refusal(world: World, service: str) -> None:
-    dsn = urlsplit(world.dsn(service))
-    away = dsn._replace(netloc=f"{dsn.netloc.rpartition(':')[0]}:{free_port()}")
-    process = world.start(service, dsn=urlunsplit(away))
-
-    await until(lambda: len(process.logged("service.unavailable")) >= 2)
-
-    assert process.exit_code is None
-    assert process.logged("service.refused") == []
-
-
-@asynccontextmanager
-async def _pooler(dsn: str) -> AsyncIterator[str]:
-    """Give a DSN through something that gives out process ids of its own, as poolers do."""
-    parts = urlsplit(dsn)
-    key_data = b"K" + struct.pack(">I", 12)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, requests = await asyncio.open_connection(parts.hostname, parts.port)
-
-        async def answer() -> None:
-            while data := await answers.read(65536):
-                at = data.find(key_data)
-                if at >= 0:
-                    data = data[: at + 5] + struct.pack(">I", 4711) + data[at + 9 :]
-                writer.write(data)
-            writer.close()
-
-        async def ask() -> None:
-            while data := await reader.read(65536):
-                requests.write(data)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(answer())
-                await ask()
-                requests.close()
-        except* ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    login = parts.netloc.rpartition("@")[0]
-    try:
-        yield urlunsplit(parts._replace(netloc=f"{login}@{host}:{port}"))
-    finally:
-        server.close()

@@ -5,25 +5,31 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
+from pydantic import ValidationError
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from passbook.cli.checks import archive, broker, log, machine, store
+from passbook.cli.checks import archive, broker, log, machine, rights, store
 from passbook.cli.checks.finding import Finding, State, Verdict, examine, failed
 from passbook.cli.connect import connect
 from passbook.cli.failures import EXIT_FAILED, EXIT_OK, NothingRuns
 from passbook.cli.options import DEFAULTS, Options
 from passbook.cli.output import emit
-from passbook.config import Settings
+from passbook.config import MissingSetting, Settings, told
 from passbook.embedded.datadir import DataDir
 from passbook.eventstore.errors import StoreUnavailable
+from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.preflight import event_store_migrations
 from passbook.projection.protocol import projection_migrations
 from passbook.service import database_pool
 from services.read_models import READ_MODELS
 
 _LOG_NEEDS: Final = {"kafka", "topics", "postgresql", "event store schema"}
+_DURABLE: Final = "turn them on: commits could be lost"
+_GUARDED: Final = "ALTER TABLE … ENABLE TRIGGER ALL, or make it again; then find out who did it"
+_CONNECTED_S: Final = 90.0
+"""Then the connections are cut off: a server that has stopped to answer would hold each check up."""
 _MARKS: Final = {
     State.OK: ("✓", "green"),
     State.WARNING: ("!", "yellow"),
@@ -51,6 +57,9 @@ async def examined(options: Options) -> list[Finding]:
     findings = [await examine("python", machine.python())]
     try:
         settings = connect(options)
+    except (MissingSetting, ValidationError) as error:
+        wrong = told(error) if isinstance(error, ValidationError) else str(error)
+        return [*findings, Finding("settings", failed(wrong, "set it as the README says"))]
     except NothingRuns as nothing:
         return [
             *findings,
@@ -82,13 +91,13 @@ async def _broker(settings: Settings) -> list[Finding]:
 async def _databases(settings: Settings) -> list[Finding]:
     try:
         async with _connections(settings) as (events, rows):
-            findings = await _examine_databases(events, rows)
+            findings = await _examine_databases(settings, events, rows)
             if not any(finding.failed for finding in findings):
                 findings.append(await examine("archive", archive.files(events, settings.archive)))
             return findings
-    except StoreUnavailable as error:
+    except (StoreUnavailable, *FAILURES) as error:
         remedy = "see that PASSBOOK_EVENT_STORE_DSN is right and PostgreSQL runs"
-        return [Finding("postgresql", failed(str(error), remedy))]
+        return [Finding("postgresql", failed(said(error), remedy))]
 
 
 @asynccontextmanager
@@ -98,36 +107,50 @@ async def _connections(
     async with (
         database_pool(settings.event_store, "passbook-doctor") as events,
         database_pool(settings.read_model, "passbook-doctor") as rows,
-        events.acquire() as event_store,
-        rows.acquire() as read_model,
+        lent(events, _CONNECTED_S) as event_store,
+        lent(rows, _CONNECTED_S) as read_model,
     ):
         yield event_store, read_model
 
 
-async def _examine_databases(events: asyncpg.Connection, rows: asyncpg.Connection) -> list[Finding]:
-    read_models = projection_migrations(*READ_MODELS)
-    durable = "turn them on: commits could be lost"
-    findings = [
-        await examine("postgresql", store.version(events)),
-        await examine("durability", store.durability(events), durable),
-        await examine("sessions", store.sessions(events)),
-        await examine("clock", store.clock(events)),
+async def _examine_databases(
+    settings: Settings, events: asyncpg.Connection, rows: asyncpg.Connection
+) -> list[Finding]:
+    findings = await _examine_servers(settings, events, rows)
+    findings += [
         await examine("event store schema", store.schema(events, event_store_migrations())),
-        await examine("read model schema", store.schema(rows, read_models)),
+        await examine("read model schema", store.schema(rows, projection_migrations(*READ_MODELS))),
     ]
     if any(finding.failed for finding in findings[-2:]):
         return findings
+    return findings + await _examine_contents(settings, events, rows)
+
+
+async def _examine_servers(
+    settings: Settings, events: asyncpg.Connection, rows: asyncpg.Connection
+) -> list[Finding]:
+    findings = [
+        await examine("postgresql", store.version(events)),
+        await examine("durability", store.durability(events), _DURABLE),
+        await examine("sessions", store.sessions(events)),
+        await examine("clock", store.clock(events)),
+    ]
+    if settings.read_model != settings.event_store:
+        findings.append(await examine("read model server", store.read_model_server(rows)))
+    return findings
+
+
+async def _examine_contents(
+    settings: Settings, events: asyncpg.Connection, rows: asyncpg.Connection
+) -> list[Finding]:
     return [
-        *findings,
-        await examine(
-            "guards",
-            store.guards(events),
-            "ALTER TABLE … ENABLE TRIGGER ALL, then find out who did it",
-        ),
-        await examine("login", store.rights(events)),
-        await examine("everybody's rights", store.everybodys_rights(events)),
-        await examine("read model login", store.row_rights(rows, *READ_MODELS)),
-        await examine("read models", store.environment(rows, events)),
+        await examine("guards", store.guards(events), _GUARDED),
+        await examine("slots", store.slots(events)),
+        await examine("inline read models", store.inline(events, settings.inline)),
+        await examine("login", rights.log(events, *READ_MODELS)),
+        await examine("everybody's rights", rights.everybodys(events)),
+        await examine("read model login", rights.rows(rows, *READ_MODELS)),
+        await examine("read models", store.read_models(rows, events, *READ_MODELS)),
         await examine("positions", store.positions(rows, events)),
         await examine("relay", store.relay(events)),
     ]

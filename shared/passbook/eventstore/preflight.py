@@ -15,12 +15,14 @@ from passbook.eventstore.server import (
     check_guards,
     check_server,
     check_unpooled,
+    check_writable,
 )
 from passbook.migrations import Migration, MigrationError, load_migrations, pending_migrations
 
 _INFO: Final = "SELECT environment_id, slot_count FROM eventstore.store_info"
 _STAMPS: Final = "passbook_command_service"
 _LEADS: Final = "passbook_outbox_relay"
+_WRITES: Final = (_STAMPS, _LEADS)
 
 log = structlog.get_logger()
 
@@ -54,7 +56,10 @@ async def check_event_store(
 
     Raises:
         StoreMismatch: it is not; the message says why and what to do.
+        StoreUnavailable: the server takes no writes, and the service writes.
     """
+    if login in _WRITES:
+        await check_writable(connection)
     await check_server(connection)
     if not allow_unsafe:
         await check_durability(connection)
@@ -62,6 +67,15 @@ async def check_event_store(
     await check_guards(connection)
     if login is not None:
         await _check_for(connection, login)
+    return await identified(connection)
+
+
+async def identified(connection: asyncpg.Connection) -> UUID:
+    """Return the environment id of an event store that deals accounts into slots as this code does.
+
+    Raises:
+        StoreMismatch: it does not.
+    """
     environment, slots = await connection.fetchrow(_INFO)
     if slots != SLOT_COUNT:
         message = f"the store has {slots} slots, this code {SLOT_COUNT}"

@@ -52,14 +52,15 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _MISSING: Final = """
 SELECT n.verb || ' ' || n.object
-  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(verb, object, place)
+  FROM coalesce($3::name, current_user) AS l(login),
+       unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(verb, object, place)
   LEFT JOIN pg_namespace s ON s.nspname = split_part(n.object, '.', 1)
   LEFT JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = split_part(n.object, '.', 2)
   LEFT JOIN pg_proc p ON p.pronamespace = s.oid AND p.proname = split_part(n.object, '.', 2)
- WHERE NOT coalesce(has_schema_privilege(s.oid, 'USAGE') AND CASE n.verb
-           WHEN 'EXECUTE' THEN has_function_privilege(p.oid, 'EXECUTE')
-           WHEN 'SELECT' THEN has_table_privilege(c.oid, 'SELECT')
-           ELSE has_any_column_privilege(c.oid, n.verb) END, false)
+ WHERE NOT coalesce(has_schema_privilege(l.login, s.oid, 'USAGE') AND CASE n.verb
+           WHEN 'EXECUTE' THEN has_function_privilege(l.login, p.oid, 'EXECUTE')
+           WHEN 'SELECT' THEN has_table_privilege(l.login, c.oid, 'SELECT')
+           ELSE has_any_column_privilege(l.login, c.oid, n.verb) END, false)
  ORDER BY n.place
 """
 _TOO_MUCH: Final = """
@@ -75,15 +76,24 @@ SELECT CASE WHEN r.rolsuper THEN 'it is a superuser'
         OR has_table_privilege(c.oid, 'DELETE') OR has_table_privilege(c.oid, 'TRUNCATE'))
  GROUP BY r.rolsuper
 """
+# What only its own service, or an operator, does: by these the log can be changed.
+_CHANGES_LOG: Final = (
+    "EXECUTE eventstore.append",
+    "EXECUTE eventstore.archive",
+    "EXECUTE eventstore.restore_events",
+    "EXECUTE eventstore.unarchive",
+)
 _LOGINS: Final = "SELECT n FROM unnest($1::text[]) n WHERE pg_has_role(n::name, 'USAGE')"
 
 
-async def missing_rights(connection: asyncpg.Connection, needs: Sequence[str]) -> list[str]:
-    """Return those of `needs` that the login of the connection may not do. What is not there may
-    not be done.
+async def missing_rights(
+    connection: asyncpg.Connection, needs: Sequence[str], login: str | None = None
+) -> list[str]:
+    """Return those of `needs` that `login`, or else that of the connection, may not do. What is not
+    there may not be done.
     """
     verbs, objects = zip(*(need.split(" ") for need in needs), strict=True)
-    return [row[0] for row in await connection.fetch(_MISSING, verbs, objects)]
+    return [row[0] for row in await connection.fetch(_MISSING, verbs, objects, login)]
 
 
 async def check_rights(connection: asyncpg.Connection, login: str, needs: Sequence[str]) -> None:
@@ -102,9 +112,19 @@ async def check_rights(connection: asyncpg.Connection, login: str, needs: Sequen
 
 
 async def too_much(connection: asyncpg.Connection) -> str:
-    """Say why the login could change the log without `append`; nothing when it could not."""
+    """Say why the login could change the log without `append`, or with a function that its service
+    does not call, or why it is more than one service's, so that nobody's evidence is in other hands;
+    nothing when it is not so.
+    """
     found: str | None = await connection.fetchval(_TOO_MUCH)
-    return found or ""
+    if found:
+        return found
+    logins = await logins_of(connection)
+    if len(logins) > 1:
+        return f"it may act as {', '.join(logins)}"
+    others = set(_CHANGES_LOG).difference(*(NEEDS[login] for login in logins))
+    may = sorted(others.difference(await missing_rights(connection, sorted(others))))
+    return f"it may {', '.join(may)}" if may else ""
 
 
 async def logins_of(connection: asyncpg.Connection) -> list[str]:

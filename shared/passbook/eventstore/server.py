@@ -5,7 +5,7 @@ from typing import Final
 
 import asyncpg
 
-from passbook.eventstore.errors import StoreMismatch
+from passbook.eventstore.errors import StoreMismatch, StoreUnavailable
 
 OLDEST_POSTGRES: Final = 18
 LARGEST_CLOCK_DIFFERENCE_S: Final = 5.0
@@ -16,11 +16,28 @@ SELECT name, setting FROM pg_settings
 """
 _VERSION: Final = "SELECT current_setting('server_version_num')::integer"
 _ISOLATION: Final = "SELECT current_setting('default_transaction_isolation')"
+_GUARDS: Final = {
+    "events_are_append_only": "events",
+    "events_leave_on_record": "events",
+    "commands_are_append_only": "commands",
+}
+"""Trigger → its table; the migrations make them."""
+# Those of inline projections are guards too, where there are any. By name, not by `regclass`: a
+# login that may not enter the schema is to be told of its rights, which are looked at next.
 _UNGUARDED: Final = """
-SELECT t.tgname || ' of ' || t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
- WHERE c.relnamespace = to_regnamespace('eventstore') AND NOT t.tgisinternal
-   AND (t.tgenabled IN ('D', 'R') OR current_setting('session_replication_role') <> 'origin')
+SELECT name || ' of eventstore.' || place
+  FROM (SELECT t.tgname::text AS name, c.relname::text AS place, t.tgenabled
+          FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE c.relnamespace = to_regnamespace('eventstore') AND NOT t.tgisinternal) found
+  FULL JOIN unnest($1::text[], $2::text[]) AS made(name, place) USING (name, place)
+ WHERE tgenabled IS NULL OR tgenabled NOT IN ('O', 'A')
+    OR current_setting('session_replication_role') <> 'origin'
  ORDER BY 1
+"""
+_READ_ONLY: Final = """
+SELECT CASE WHEN pg_is_in_recovery() THEN 'it is a standby; promote it'
+            WHEN current_setting('transaction_read_only')::boolean
+            THEN 'default_transaction_read_only is on; turn it off' END
 """
 _NOW: Final = "SELECT clock_timestamp()"
 _BACKEND: Final = "SELECT pg_backend_pid()"
@@ -58,15 +75,31 @@ async def check_server(connection: asyncpg.Connection) -> None:
         raise StoreMismatch(message)
 
 
-async def check_guards(connection: asyncpg.Connection) -> None:
-    """Return if the triggers that refuse changes to the log are on.
+async def check_writable(connection: asyncpg.Connection) -> None:
+    """Return if the server takes writes.
 
     Raises:
-        StoreMismatch: one is off, for everybody or for this login.
+        StoreUnavailable: it does not, or not yet: in the middle of a failover that passes.
     """
-    off = [row[0] for row in await connection.fetch(_UNGUARDED)]
+    reason = await connection.fetchval(_READ_ONLY)
+    if reason:
+        message = f"PostgreSQL takes no writes: {reason}, or let the DSN name a server that does"
+        raise StoreUnavailable(message)
+
+
+async def check_guards(connection: asyncpg.Connection) -> None:
+    """Return if the triggers that refuse changes to the log are there, and on.
+
+    Raises:
+        StoreMismatch: one is gone, or off, for everybody or for this login.
+    """
+    names, tables = list(_GUARDS), list(_GUARDS.values())
+    off = [row[0] for row in await connection.fetch(_UNGUARDED, names, tables)]
     if off:
-        message = f"trigger {', '.join(off)} is off: the log could be changed; enable it"
+        message = (
+            f"trigger {', '.join(off)} is off or gone: the log could be changed; "
+            "enable it, or make it again as the migrations do"
+        )
         raise StoreMismatch(message)
 
 

@@ -15,8 +15,12 @@ from passbook.eventstore.errors import (
 )
 from passbook.eventstore.pool import said
 
-# SQLSTATE classes that say "not now": connection, rollback, resources, intervention, system.
-_PASSING: Final = frozenset({"08", "40", "53", "55", "57", "58"})
+# SQLSTATE classes that say "not now": connection, login, database, rollback, resources,
+# intervention, system. A login or a database that is gone is what a connection that is opened anew
+# meets, as at the start.
+_PASSING: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+# A standby, until it is promoted.
+_READ_ONLY: Final = "25006"
 
 
 def translate(error: Exception) -> NoReturn:
@@ -36,7 +40,11 @@ def translate(error: Exception) -> NoReturn:
                 f"{said(error)} (SQLSTATE {state}): migrate the database, or use the right login"
             )
             raise StoreMismatch(message) from error
-        case asyncpg.PostgresError(sqlstate=state) if state[:2] not in _PASSING:
+        case asyncpg.PostgresError(sqlstate=state) if not _passes(state):
             message = f"{said(error)} (SQLSTATE {state})"
             raise BrokenInvariant(message) from error
     raise StoreUnavailable(said(error)) from error
+
+
+def _passes(state: str) -> bool:
+    return state == _READ_ONLY or state[:2] in _PASSING

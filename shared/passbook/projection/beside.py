@@ -31,6 +31,7 @@ class Beside:
         self.writer = projection.writer
         self.version = projection.version
         self.ddl = projection.ddl
+        self.needs = projection.needs
         self.parks = projection.parks
         self.evidence = projection.evidence
         self.gather_s = 0.0

@@ -23,6 +23,7 @@ _INSTALLED: Final = """
 UPDATE projections.installed SET environment_id = coalesce(environment_id, $2)
  WHERE projection = $1 RETURNING environment_id, version
 """
+_BOUND: Final = "SELECT environment_id, version FROM projections.installed WHERE projection = $1"
 _PARKED: Final = "SELECT account_id FROM projections.parked WHERE projection = $1"
 _PARK: Final = """
 INSERT INTO projections.parked (projection, account_id, slot, slot_seq, reason, events)
@@ -56,10 +57,24 @@ class Positions:
             StoreMismatch: it was built from another event store, or by other code.
         """
         row = await connection.fetchrow(_INSTALLED, self._projection, environment_id)
+        self._compare(row, environment_id, version)
+
+    async def check(
+        self, connection: asyncpg.Connection, environment_id: UUID, version: int
+    ) -> None:
+        """Return if `claim` would, changing nothing.
+
+        Raises:
+            StoreMismatch: see `claim`.
+        """
+        row = await connection.fetchrow(_BOUND, self._projection)
+        self._compare(row, environment_id, version)
+
+    def _compare(self, row: asyncpg.Record | None, environment_id: UUID, version: int) -> None:
         if row is None or row["version"] != version:
             message = f"projection {self._projection} {version} is not installed; migrate"
             raise StoreMismatch(message)
-        if row["environment_id"] != environment_id:
+        if row["environment_id"] not in {None, environment_id}:  # None: nobody has claimed it
             message = (
                 f"projection {self._projection} was built from event store {row['environment_id']}, "
                 f"this one is {environment_id}: use the read models that belong to it"

@@ -53,6 +53,13 @@ class Projection(Protocol):
         ...
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What `apply` does, each as a verb and one of its tables, like `UPDATE accounts`: a login
+        that may not do it is refused at the start.
+        """
+        ...
+
+    @property
     def parks(self) -> bool:
         """Whether an account may be left out while the others go on; see `ParkingProjection`. False
         where every event must be there, in order.

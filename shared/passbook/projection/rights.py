@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import asyncpg
-
 from passbook.projection.protocol import Projection
 
 _RUNTIME: Final = (
@@ -14,15 +12,10 @@ _RUNTIME: Final = (
     "SELECT projections.parked",
 )
 _PARKS: Final = ("INSERT projections.parked", "UPDATE projections.parked")
-_TABLES: Final = """
-SELECT v.verb || ' ' || n.nspname || '.' || c.relname
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
-       unnest('{SELECT,INSERT}'::text[]) AS v(verb)
- WHERE n.nspname = $1 AND c.relkind = 'r' ORDER BY 1
-"""
 
 
-async def rights_of(connection: asyncpg.Connection, projection: Projection) -> list[str]:
+def rights_of(projection: Projection) -> list[str]:
     """Return what the login of `projection` does, as a verb and what it is done to."""
-    tables = [row[0] for row in await connection.fetch(_TABLES, projection.schema)]
+    needs = (need.split(" ") for need in projection.needs)
+    tables = [f"{verb} {projection.schema}.{table}" for verb, table in needs]
     return [*_RUNTIME, *(_PARKS if projection.parks else ()), *tables]

@@ -12,7 +12,7 @@ from passbook.eventstore.pool import FAILURES, lent, said
 from passbook.eventstore.postgres import PostgresEventStore
 from passbook.eventstore.preflight import check_event_store, check_migrated
 from passbook.eventstore.rights import check_rights
-from passbook.eventstore.server import check_durability, check_server
+from passbook.eventstore.server import check_durability, check_server, check_writable
 from passbook.messaging.dead_letters import DeadLetterOffice
 from passbook.messaging.group_consumer import Consumer
 from passbook.messaging.group_offsets import announce_consumer
@@ -118,7 +118,7 @@ async def _preflight(
 
     Raises:
         StoreMismatch: they do not; the message says what to do.
-        StoreUnavailable: one does not answer.
+        StoreUnavailable: one does not answer, or the read models' takes no writes.
     """
     unsafe = settings.allow_unsafe_durability
     try:
@@ -127,13 +127,12 @@ async def _preflight(
                 connection, projection.writer, allow_unsafe=unsafe
             )
         async with lent(rows, _PREFLIGHT_TIMEOUT_S) as connection:
+            await check_writable(connection)
             await check_server(connection)
             if not unsafe:
                 await check_durability(connection)
             await check_migrated(connection, projection_migrations(projection))
-            await check_rights(
-                connection, projection.writer, await rights_of(connection, projection)
-            )
+            await check_rights(connection, projection.writer, rights_of(projection))
             positions = Positions(projection.name)
             await positions.claim(connection, environment_id, projection.version)
     except FAILURES as error:

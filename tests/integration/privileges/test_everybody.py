@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from passbook.cli.checks.finding import State
-from passbook.cli.checks.store import everybodys_rights
+from passbook.cli.checks.rights import everybodys
 from tests.support.databases import Connect, Database
 
 _TEMPORARY = "GRANT TEMPORARY ON DATABASE {} TO PUBLIC"
@@ -20,7 +20,7 @@ async def owner(connect: Connect, database: Database) -> asyncpg.Connection:
 
 
 async def test_where_nobody_may_fill_the_disk_nothing_is_told(owner: asyncpg.Connection) -> None:
-    assert (await everybodys_rights(owner)).state is State.OK
+    assert (await everybodys(owner)).state is State.OK
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ async def test_a_right_that_stayed_is_told(
     owner: asyncpg.Connection, database: Database, statement: str, told: str
 ) -> None:
     await owner.execute(statement.format(database.name))
-    verdict = await everybodys_rights(owner)
+    verdict = await everybodys(owner)
     assert verdict.state is State.WARNING
     assert verdict.detail == f"every login may create {told}"

@@ -44,6 +44,7 @@ class TotalsProjection:
     writer = "passbook_totals_projector"
     version = 1
     ddl = (_DDL,)
+    needs = ("SELECT days", "INSERT days", "UPDATE days")
     parks = False
     evidence = False
     gather_s = 0.05

@@ -1,14 +1,17 @@
 """The result of one check, and the running of one."""
 
+import asyncio
 from collections.abc import Awaitable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-import asyncpg
 from aiokafka.errors import KafkaError
 
+from passbook.config import MissingSetting
 from passbook.eventstore.errors import EventStoreError
+from passbook.eventstore.pool import FAILURES
 from passbook.messaging.consumer import ConsumerLost
+from passbook.messaging.security import SecurityRefused
 from passbook.messaging.topics import TopicMismatch
 from passbook.migrations import MigrationError
 
@@ -18,9 +21,13 @@ _EXPECTED: Final = (
     TopicMismatch,
     MigrationError,
     KafkaError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    OSError,
+    MissingSetting,
+    SecurityRefused,
+    *FAILURES,
+)
+_LONGEST_S: Final = 15.0
+_REMEDY: Final = (
+    "see who holds a lock (pg_locks, VACUUM FULL), and whether the server is overloaded"
 )
 
 
@@ -73,8 +80,12 @@ def warning(detail: str, remedy: str) -> Verdict:
 
 
 async def examine(name: str, check: Awaitable[Verdict], remedy: str = "") -> Finding:
-    """Run a check; an exception is a failure, with `remedy`."""
+    """Run a check for a bounded time; an exception is a failure, with `remedy`, and so is its end."""
+    limit = asyncio.timeout(_LONGEST_S)
     try:
-        return Finding(name, await check)
+        async with limit:
+            return Finding(name, await check)
     except _EXPECTED as error:
+        if limit.expired():
+            return Finding(name, failed(f"no answer within {_LONGEST_S:g} s", remedy or _REMEDY))
         return Finding(name, failed(str(error) or type(error).__name__, remedy))

@@ -1,12 +1,14 @@
-"""PostgreSQL: versions, settings, schema, rights, clocks, and positions that fit each other."""
+"""PostgreSQL: versions, settings, schema, clocks, and positions that fit each other."""
 
+from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
 from passbook.cli.checks.finding import Verdict, failed, fine, warning
 from passbook.eventstore.errors import StoreMismatch
-from passbook.eventstore.rights import NEEDS, logins_of, missing_rights, too_much
+from passbook.eventstore.preflight import identified
 from passbook.eventstore.server import (
     LARGEST_CLOCK_DIFFERENCE_S,
     OLDEST_POSTGRES,
@@ -14,12 +16,14 @@ from passbook.eventstore.server import (
     check_guards,
     check_server,
     check_unpooled,
+    check_writable,
     clock_difference_s,
 )
 from passbook.migrations import Migration, pending_migrations
 from passbook.projection.belonging import check_belonging
+from passbook.projection.inline import InlineProjections, inline_projections
+from passbook.projection.positions import Positions
 from passbook.projection.protocol import Projection
-from passbook.projection.rights import rights_of
 from services.outbox_relay.queries import relay_backlog, relay_leaders
 
 _LARGEST_BACKLOG_S: Final = 10.0
@@ -27,19 +31,11 @@ _LARGEST_BACKLOG_S: Final = 10.0
 _HEADS: Final = "SELECT slot, head FROM eventstore.slots"
 _POSITIONS: Final = "SELECT projection, slot, slot_seq FROM projections.positions"
 _PUBLISHED: Final = "SELECT 'outbox relay', slot, published_seq FROM eventstore.relay_positions"
-# What migration 0005 takes from PUBLIC, if who ran it could.
-_EVERYBODYS: Final = """
-SELECT 'create temporary tables' FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
- WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'TEMPORARY'
-UNION
-SELECT 'create large objects' FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
- WHERE p.pronamespace = 'pg_catalog'::regnamespace AND a.grantee = 0
-   AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_export')
-"""
 
 
 async def version(connection: asyncpg.Connection) -> Verdict:
-    """Say which PostgreSQL answers."""
+    """Say which PostgreSQL answers, and whether services can write to it."""
+    await check_writable(connection)
     found = f"PostgreSQL {await connection.fetchval('SHOW server_version')}"
     try:
         await check_server(connection)
@@ -69,62 +65,38 @@ async def guards(connection: asyncpg.Connection) -> Verdict:
     return fine("changes to the log are refused by its triggers")
 
 
-async def rights(connection: asyncpg.Connection) -> Verdict:
-    """Say what the login may do to the log, and whether it can do its service's work."""
-    login = await connection.fetchval("SELECT current_user")
-    reason = await too_much(connection)
-    if reason:
-        return warning(
-            f"{login} could change the log: {reason}",
-            "let services log in as passbook_… (one login a service)",
-        )
-    logins = await logins_of(connection)
-    for one in logins or ["passbook_query_api"]:
-        missing = await missing_rights(connection, NEEDS[one])
-        if missing:
-            return failed(
-                f"{login} may not {', '.join(missing)}",
-                "use a login that `passbook migrate` made, and give it its rights back",
-            )
-    appends = "passbook_command_service" in logins
-    return fine(f"{login} reads the log{' and may append' if appends else ' and cannot change it'}")
-
-
-async def everybodys_rights(connection: asyncpg.Connection) -> Verdict:
-    """Say whether any login could fill the disk of the log."""
-    found = [row[0] for row in await connection.fetch(_EVERYBODYS)]
-    if found:
-        return warning(
-            f"every login may {' and '.join(sorted(found))}",
-            "take that from PUBLIC as a superuser, as the migration `least_privilege` does",
-        )
-    return fine("no login may create temporary tables or large objects")
-
-
-async def row_rights(connection: asyncpg.Connection, *projections: Projection) -> Verdict:
-    """Say whether the login, where it is a projector's, can do the projector's work."""
-    writes = []
-    for projection in projections:
-        if await connection.fetchval("SELECT pg_has_role($1::name, 'USAGE')", projection.writer):
-            missing = await missing_rights(connection, await rights_of(connection, projection))
-            if missing:
-                return failed(
-                    f"{projection.writer} may not {', '.join(missing)}",
-                    "use a login that `passbook migrate` made, and give it its rights back",
-                )
-            writes.append(projection.name)
-    return fine(f"writes {', '.join(writes)}" if writes else "writes to no read model")
-
-
 async def sessions(connection: asyncpg.Connection) -> Verdict:
     """Say whether PostgreSQL itself answers; the relay's locks need that."""
     await check_unpooled(connection)
     return fine("PostgreSQL itself answers")
 
 
-async def environment(read_model: asyncpg.Connection, event_store: asyncpg.Connection) -> Verdict:
-    """Say whether the read models were built from this event store."""
-    return fine(f"environment {await check_belonging(read_model, event_store)}")
+async def slots(connection: asyncpg.Connection) -> Verdict:
+    """Say whether accounts are dealt into slots as by this code."""
+    return fine(f"environment {await identified(connection)}")
+
+
+async def read_models(
+    read_model: asyncpg.Connection, event_store: asyncpg.Connection, *projections: Projection
+) -> Verdict:
+    """Say whether the read models were built from this event store, by this code."""
+    environment = await check_belonging(read_model, event_store)
+    for projection in projections:
+        positions = Positions(projection.name)
+        await positions.check(read_model, UUID(environment), projection.version)
+    return fine(f"environment {environment}")
+
+
+async def read_model_server(connection: asyncpg.Connection) -> Verdict:
+    """Say whether the server of the read models can be trusted to, where it is another one."""
+    await check_durability(connection)
+    return await version(connection)
+
+
+async def inline(connection: asyncpg.Connection, names: Sequence[str]) -> Verdict:
+    """Say whether the read models that appends are to keep are installed."""
+    await InlineProjections(*inline_projections(names)).check(connection)
+    return fine(f"appends keep {', '.join(names)}" if names else "appends keep no read model")
 
 
 async def clock(connection: asyncpg.Connection) -> Verdict:
