@@ -232,9 +232,10 @@ def _types(schema: Mapping[str, Any]) -> frozenset[str] | None:
 
 
 def _constants(schema: Mapping[str, Any]) -> frozenset[str] | None:
-    if "const" in schema:
-        return frozenset({ascii(schema["const"])})
-    return frozenset(map(ascii, schema["enum"])) if "enum" in schema else None
+    lists = [[schema["const"]]] if "const" in schema else []
+    lists += [schema["enum"]] if "enum" in schema else []
+    named = [frozenset(map(ascii, values)) for values in lists]
+    return frozenset.intersection(*named) if named else None
 
 
 def _sets(before: frozenset[str] | None, after: frozenset[str] | None) -> _Way:
