@@ -10,11 +10,16 @@ import yaml
 
 from passbook.cli.logins import OF_SERVICE
 from passbook.messaging.topics import Topics
+from tests.support.secured import SETTINGS
 
 _TOP: Final = Path(__file__).parents[2]
 _THREE: Final = "deploy/compose/three-brokers.yml"
 _SECURED: Final = "deploy/compose/kafka-security.yml"
 _SUM: Final = "deploy/compose/three-secured-brokers.yml"
+_PLACES: Final = {
+    *("listeners", "advertised.listeners"),
+    *("ssl.keystore.location", "ssl.truststore.location"),
+}
 _BROKERS: Final = ("kafka", "kafka-2", "kafka-3")
 
 
@@ -88,6 +93,40 @@ def test_no_listener_of_the_secured_broker_lets_anybody_in() -> None:
         else:
             assert protocol == "SASL_SSL"
     assert kafka["KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND"] == "false"
+
+
+@pytest.mark.parametrize("listener", ["services", "host"])
+def test_the_kafka_of_the_tests_is_secured_like_that_of_the_overlay(listener: str) -> None:
+    """So that what the tests find out about rights is true of it. Seen to fail with six
+    of the settings, one at a time, changed in one of the two or left out.
+    """
+    of_overlay = _properties(_environment(_services(_SECURED)["kafka"]), listener)
+    lines = SETTINGS.replace(",SCRAM-SHA-256", "").splitlines()
+    of_tests = dict(line.split("=", 1) for line in lines if line and "scram-sha-256" not in line)
+    assert _without_places(of_tests) == _without_places(of_overlay)
+
+
+def _properties(environment: dict[str, Any], listener: str) -> dict[str, str]:
+    """Return what the image makes of an environment, as if `listener` were called CLIENT and the only
+    one for clients. Source: apache/kafka, KafkaDockerWrapper.
+    """
+    (other,) = {"services", "host"} - {listener}
+    names = {
+        variable: variable.removeprefix("KAFKA_").lower().replace("___", "-").replace("_", ".")
+        for variable in environment
+    }
+    return {
+        name.replace(f".{listener}.", ".client."): environment[variable]
+        .replace("$$", "$")
+        .replace(f"{other.upper()}:SASL_SSL,", "")
+        .replace(f"{listener.upper()}:", "CLIENT:")
+        for variable, name in names.items()
+        if f".{other}." not in name
+    }
+
+
+def _without_places(properties: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in properties.items() if name not in _PLACES}
 
 
 def test_three_brokers_keep_everything_three_times(base: dict[str, Any]) -> None:
