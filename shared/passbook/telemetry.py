@@ -42,6 +42,7 @@ X-Correlation-ID. Names, texts and amounts are never logged, and of exceptions o
     jwks.read              keys                   the keys of the callers' tokens, first or changed
     jwks.unavailable       error                  not read again; the old ones are used for a while
     jwks.key_ignored       number, reason         a key of the set that is not used
+    traces.setting_ignored reason                 a variable of OpenTelemetry that it does not understand
     traces.unsent          error                  the collector takes no spans; they are dropped
     traces.sent                                   it takes them again
 

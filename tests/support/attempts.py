@@ -13,14 +13,19 @@ from aiokafka.admin.new_topic import NewTopic
 from aiokafka.protocol.admin import (
     AlterConfigsRequest,
     CreateAclsRequest,
+    DeleteGroupsRequest,
+    DeleteRecordsRequest,
     DescribeAclsRequest,
     DescribeGroupsRequest,
 )
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from passbook.messaging.authorizer import AlterScramRequest
 
 TOPICS: Final = (
     *("commands", "events", "outcomes"),
@@ -42,17 +47,17 @@ class Attempt(NamedTuple):
     name: str = ""
 
 
+_OF_TOPICS: Final = ("see", "read", "write", "settings", "change", "empty", "delete")
+_OF_GROUPS: Final = ("join", "watch", "commit", "forget")
 ATTEMPTS: Final = (
-    *(
-        Attempt(action, topic)
-        for action in ("see", "read", "write", "settings", "change", "delete")
-        for topic in TOPICS
-    ),
-    *(Attempt(action, group) for action in ("join", "watch") for group in (*GROUPS, FOREIGN_GROUP)),
+    *(Attempt(action, group) for action in _OF_GROUPS for group in (*GROUPS, FOREIGN_GROUP)),
+    *(Attempt(action, topic) for action in _OF_TOPICS for topic in TOPICS),
     Attempt("create"),
     Attempt("acls"),
     Attempt("grant"),
+    Attempt("password"),
 )
+"""Those that take something away come after those that would miss it."""
 
 
 def parsed(text: str) -> set[Attempt]:
@@ -60,7 +65,7 @@ def parsed(text: str) -> set[Attempt]:
     allowed: set[Attempt] = set()
     for part in filter(None, map(str.strip, text.split(";"))):
         action, *names = part.split()
-        known = GROUPS if action in {"join", "watch"} else TOPICS
+        known = GROUPS if action in _OF_GROUPS else TOPICS
         wanted = [*known] if names == ["*"] else names or [""]
         allowed |= {Attempt(action, name) for name in wanted}
     unknown = allowed - set(ATTEMPTS)
@@ -124,6 +129,10 @@ class Trier:
         answer = await self._send(AlterConfigsRequest([(2, topic, settings)], validate_only=True))
         return answer.resources[0][0]  # type: ignore[no-any-return]
 
+    async def _empty(self, topic: str) -> int:
+        answer = await self._send(DeleteRecordsRequest([(topic, [(0, 0)])], 1000))
+        return answer.topics[0][1][0][2]  # type: ignore[no-any-return]
+
     async def _delete(self, topic: str) -> int:
         return (await self._client.delete_topics([topic])).topic_error_codes[0][1]  # type: ignore[no-any-return]
 
@@ -139,6 +148,14 @@ class Trier:
     async def _watch(self, group: str) -> int:
         return (await self._send(DescribeGroupsRequest([group]))).groups[0][0]  # type: ignore[no-any-return]
 
+    async def _commit(self, group: str) -> int:
+        position = [(f"{self._prefix}events", [(0, 0, "")])]
+        answer = await self._send(OffsetCommitRequest(group, -1, "", -1, position))
+        return answer.topics[0][1][0][1]  # type: ignore[no-any-return]
+
+    async def _forget(self, group: str) -> int:
+        return (await self._send(DeleteGroupsRequest([group]))).results[0][1]  # type: ignore[no-any-return]
+
     async def _acls(self, _: str) -> int:
         request = DescribeAclsRequest(_ANY, None, _ANY, None, None, _ANY, _ANY)
         return (await self._send(request)).error_code  # type: ignore[no-any-return]
@@ -146,3 +163,8 @@ class Trier:
     async def _grant(self, prefix: str) -> int:
         request = CreateAclsRequest(2, f"{prefix}nothing", 3, "User:nobody", "*", 3, 3)
         return (await self._send(request)).creation_responses[0][0]  # type: ignore[no-any-return]
+
+    async def _password(self, prefix: str) -> int:
+        credential: tuple[object, ...] = (f"{prefix}nobody", 2, 8192, b"salt", bytes(64), {})
+        answer = await self._send(AlterScramRequest([credential]))
+        return answer.results[0][1]  # type: ignore[no-any-return]

@@ -25,7 +25,7 @@ STRANGER: Final = "stranger"
 REAUTHENTICATION_MS: Final = 1500
 """How long a connection that logged in by SCRAM-SHA-256 lasts."""
 
-_SETTINGS: Final = """
+SETTINGS: Final = """
 listeners=CLIENT://{client},ADMIN://{admin},CONTROLLER://{controller}
 advertised.listeners=CLIENT://{client},ADMIN://{admin},CONTROLLER://{controller}
 listener.security.protocol.map=CLIENT:SASL_SSL,ADMIN:SSL,CONTROLLER:SSL
@@ -44,8 +44,8 @@ listener.name.client.scram-sha-256.connections.max.reauth.ms={reauthentication}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=false
 super.users=User:kafka;User:passbook_admin
-"""
-_SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+""".replace("{scram}", "org.apache.kafka.common.security.scram.ScramLoginModule required;")
+"""As deploy/compose/kafka-security.yml has them, to which a test compares them, and SCRAM-SHA-256."""
 
 
 class SecuredKafka(EmbeddedKafka):
@@ -101,13 +101,12 @@ class SecuredKafka(EmbeddedKafka):
     def _configure(self) -> int:
         controller = super()._configure()
         self.admin_port = remembered_port(self.data_dir / "admin.port")
-        added = _SETTINGS.format(
+        added = SETTINGS.format(
             client=self.bootstrap,
             admin=f"{LOOPBACK}:{self.admin_port}",
             controller=f"{LOOPBACK}:{controller}",
             node=self._node,
             authority=self.authority.file,
-            scram=_SCRAM,
             reauthentication=REAUTHENTICATION_MS,
         )
         for file in (self._properties, self._format_properties):

@@ -16,7 +16,7 @@ from passbook.cli.patience import patiently
 from passbook.cli.secrets import passwords_in
 from passbook.cli.setup import Check, Wait
 from passbook.config import Settings
-from passbook.messaging.acls import PRINCIPALS, Acl, acls
+from passbook.messaging.acls import PRINCIPALS, Acl, Right, acls, guarded
 from passbook.messaging.admin import kafka_admin
 from passbook.messaging.authorizer import (
     Changes,
@@ -28,7 +28,7 @@ from passbook.messaging.authorizer import (
 )
 from passbook.messaging.topics import Topics
 
-_STYLES: Final = {"missing": "yellow", "surplus": "red", "foreign": "dim"}
+_STYLES: Final = {"missing": "yellow", "surplus": "red", "forbidden": "red", "foreign": "dim"}
 
 app = App(name="acls", help="Who may do what in Kafka: list, apply, check.")
 
@@ -47,6 +47,7 @@ class Work(NamedTuple):
     """What `apply` was asked to do."""
 
     wanted: frozenset[Acl]
+    guarded: list[Right]
     check: bool
     prune: bool
     passwords: dict[str, str]
@@ -82,25 +83,27 @@ async def apply(  # noqa: PLR0913 - one argument for each option
     """Give every principal what it needs, and report what somebody may do beyond that.
 
     Safe to repeat. It needs a super user of the brokers; --check is content with passbook_reader.
-    With --check, exit 1 if something is missing or too much. What others, who are not in the table,
-    may do with the same topics and groups is told, and is nothing wrong.
+    With --check, exit 1 if something is missing or too much, or if others, who are not in the table, may
+    write events, outcomes or dead letters, work in the services' groups, or give such rights. What else
+    others may do with the same topics and groups is told, and is nothing wrong.
     """
     settings = connect(options)
     wanted = _table(settings.topics, client or ())
     users = (*PRINCIPALS, *(client or ()))
     given = {} if passwords is None or check else passwords_in(passwords, users)
-    work = Work(wanted, check, prune, given)
+    work = Work(wanted, guarded(settings.topics), check, prune, given)
     changes = await patiently(lambda: _apply(settings, work), wait)
     document = {
         "missing" if check else "created": [_document(acl) for acl in changes.missing],
         "removed" if prune and not check else "surplus": [
             _document(acl) for acl in changes.surplus
         ],
+        "forbidden": [_document(acl) for acl in changes.forbidden],
         "foreign": [_document(acl) for acl in changes.foreign],
         "passwords": sorted(given),
     }
     emit(document, options, lambda: _told(changes, work))
-    wrong = changes.missing or changes.surplus
+    wrong = changes.missing or changes.surplus or changes.forbidden
     return EXIT_FAILED if check and wrong else EXIT_OK
 
 
@@ -108,7 +111,7 @@ async def _apply(settings: Settings, work: Work) -> Changes:
     async with kafka_admin(settings.kafka) as admin:
         if work.passwords:
             await set_passwords(admin, work.passwords)
-        changes = compare(work.wanted, await known_acls(admin))
+        changes = compare(work.wanted, await known_acls(admin), work.guarded)
         if not work.check:
             await create_acls(admin, changes.missing)
             if work.prune:
@@ -142,11 +145,12 @@ def _told(changes: Changes, work: Work) -> RenderableType:
     lines = [
         *_lines(made, changes.missing, _STYLES["missing"]),
         *_lines(extra, changes.surplus, _STYLES["surplus"]),
+        *_lines("nobody else should", changes.forbidden, _STYLES["forbidden"]),
         *_lines("others", changes.foreign, _STYLES["foreign"]),
     ]
     if work.passwords:
         lines.append(Text(f"passwords set: {len(work.passwords)}"))
-    if not (changes.missing or changes.surplus):
+    if not (changes.missing or changes.surplus or changes.forbidden):
         lines.append(Text(f"All {len(work.wanted)} ACLs are there, and no others.", style="green"))
     return Group(*lines)
 

@@ -27,11 +27,11 @@ class Authority:
 
     @classmethod
     def create(cls, name: str) -> Self:
-        """Return a new one, valid for ten years."""
+        """Return a new one, valid for ten years, which signs no further authorities."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(name), _name(name), key, _AUTHORITY_DAYS)
         constraints = x509.BasicConstraints(ca=True, path_length=0)
-        builder = builder.add_extension(constraints, critical=True)
+        builder = _extended(builder, constraints, key, key)
         return cls(key, builder.sign(key, hashes.SHA256()))
 
     @classmethod
@@ -64,6 +64,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = _builder(_name(name), self._certificate.subject, key, _DAYS)
+        ends_here = x509.BasicConstraints(ca=False, path_length=None)
+        builder = _extended(builder, ends_here, key, self._key)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
         if names := [_host(host) for host in hosts]:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -83,6 +85,39 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCKS_DIFFER)
         .not_valid_after(now + dt.timedelta(days=days))
+    )
+
+
+def _extended(
+    builder: x509.CertificateBuilder,
+    constraints: x509.BasicConstraints,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: ec.EllipticCurvePrivateKey,
+) -> x509.CertificateBuilder:
+    """Say what a certificate may be used for, and whose keys it and its issuer have: since Python 3.13
+    clients refuse one that does not. Source: RFC 5280, section 4.2.1.
+    """
+    whose = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+    return (
+        builder.add_extension(constraints, critical=True)
+        .add_extension(_usage(authority=constraints.ca), critical=True)
+        .add_extension(whose, critical=False)
+        .add_extension(signed_by, critical=False)
+    )
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

@@ -30,6 +30,7 @@ _BYTES: Final = 24
 _PRIVATE: Final = 0o400
 _SHARED: Final = 0o444
 _FOLDER: Final = 0o755
+_OURS: Final = 0o700
 
 app = App(name="secrets", help="Make up passwords for a new installation.")
 
@@ -56,8 +57,10 @@ def create(  # noqa: PLR0913 - one argument for each option
 
     What is there stays as it is, so that it may be called before every start. Nothing of it is
     printed. Files can be read by their owner only, but `postgres/password` and `kafka/node.pem`,
-    which the servers' own accounts have to read.
+    which the servers' own accounts have to read, where their folder is mounted. Nobody else gets as far
+    as there in a directory that was made here; one that was there before keeps its mode.
     """
+    _have(directory)
     place = f"{host}:{port}/{database}"
     written = [*_create(directory, place), *_create_for_kafka(directory, kafka or ())]
     made = [str(path.relative_to(directory)) for path in written if path is not None]
@@ -67,6 +70,15 @@ def create(  # noqa: PLR0913 - one argument for each option
         lambda: Text("\n".join(f"created: {name}" for name in made) or "Everything is there."),
     )
     return EXIT_OK
+
+
+def _have(directory: Path) -> None:
+    """Make the directory, if it is not there, for its owner only."""
+    try:
+        directory.mkdir(mode=_OURS, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{directory} cannot be made: {error.strerror}"
+        raise CommandFailed(message) from error
 
 
 def _create(directory: Path, place: str) -> Iterator[Path | None]:

@@ -89,6 +89,12 @@ class Right(NamedTuple):
     pattern: Pattern = Pattern.LITERAL
     permission: Permission = Permission.ALLOW
 
+    def covers(self, kind: Kind, name: str) -> bool:
+        """Tell whether it is about a thing, whatever it lets do with it."""
+        if self.pattern is Pattern.PREFIXED:
+            return self.kind is kind and name.startswith(self.name)
+        return self.kind is kind and self.name in {name, "*"}
+
 
 class Acl(NamedTuple):
     """A right that a principal has, from a host or (`*`) from any; `principal` is without `User:`."""
@@ -123,6 +129,19 @@ def acls(topics: Topics, clients: Iterable[str] = ()) -> frozenset[Acl]:
         for principal in {*table, *clients}
         for right in table.get(principal, table[CLIENT])
     )
+
+
+def guarded(topics: Topics) -> list[Right]:
+    """Return what nobody outside of the table should have: to write what services write, which is all
+    but commands; to work in their groups; and to give oneself any of it, by an ACL or a password.
+    """
+    written = {spec.name for spec in topics.specs()} - {topics.commands}
+    names = ("command-service", *(f"{projection}-projector" for projection in PROJECTIONS))
+    return [
+        *(_on(Operation.WRITE, topic) for topic in sorted(written)),
+        *(_group(topics, name) for name in names),
+        Right(Operation.ALTER, Kind.CLUSTER, "kafka-cluster"),
+    ]
 
 
 def rights(topics: Topics) -> Mapping[str, list[Right]]:

@@ -28,6 +28,7 @@ from passbook.messaging.acls import Acl, Kind, Operation, Pattern, Permission, R
 _ANY: Final = 1
 _USER: Final = "User:"
 _EVERYBODY: Final = "*"
+_EVERYWHERE: Final = "*"
 _ITERATIONS: Final = 8192
 _SALT_BYTES: Final = 24
 _MECHANISMS: Final = {1: "sha256", 2: "sha512"}
@@ -40,12 +41,13 @@ class NotAllowed(Exception):
 
 class Changes(NamedTuple):
     """What differs from the table: `missing` is to be made; `surplus`, what a principal of the
-    table, or everybody, may and should not; `foreign`, what others may do with the same topics and
-    groups, or with the cluster.
+    table, or everybody, may and should not; `forbidden`, what others may and nobody else should;
+    `foreign`, what else others may do with the same topics and groups, or with the cluster.
     """
 
     missing: list[Acl]
     surplus: list[Acl]
+    forbidden: list[Acl]
     foreign: list[Acl]
 
 
@@ -70,25 +72,34 @@ async def known_acls(admin: AIOKafkaAdminClient) -> frozenset[Acl]:
     )
 
 
-def compare(wanted: Iterable[Acl], known: Iterable[Acl]) -> Changes:
-    """Return what differs, in a stable order."""
+def compare(wanted: Iterable[Acl], known: Iterable[Acl], guarded: Sequence[Right] = ()) -> Changes:
+    """Return what differs, in a stable order; `guarded` is what others should not have."""
     wanted, known = frozenset(wanted), frozenset(known)
     principals = {acl.principal for acl in wanted} | {_EVERYBODY}
     ours = {(acl.right.kind, acl.right.name) for acl in wanted}
-    touching = {acl for acl in known - wanted if _touches(acl.right, ours)}
-    surplus = {acl for acl in known - wanted if acl.principal in principals}
-    return Changes(sorted(wanted - known), sorted(surplus), sorted(touching - surplus))
+    extra = known - wanted
+    surplus = {acl for acl in extra if acl.principal in principals}
+    others = {acl for acl in extra - surplus if any(acl.right.covers(*one) for one in ours)}
+    forbidden = {acl for acl in others if any(_gives(acl, one, known) for one in guarded)}
+    return Changes(*map(sorted, (wanted - known, surplus, forbidden, others - forbidden)))
 
 
-def _touches(right: Right, ours: Iterable[tuple[Kind, str]]) -> bool:
-    return any(
-        right.kind is kind
-        and (
-            right.name in {name, "*"}
-            or (right.pattern is Pattern.PREFIXED and name.startswith(right.name))
-        )
-        for kind, name in ours
+def _gives(acl: Acl, wanted: Right, known: Iterable[Acl]) -> bool:
+    """Tell whether a right comes from an ACL, which counts only if nothing denies it."""
+    denials = (
+        one.right
+        for one in known
+        if one.right.permission is Permission.DENY
+        and one.principal in {acl.principal, _EVERYBODY}
+        and one.host == _EVERYWHERE
     )
+    allows = acl.right.permission is Permission.ALLOW
+    return allows and _names(acl.right, wanted) and not any(_names(one, wanted) for one in denials)
+
+
+def _names(right: Right, wanted: Right) -> bool:
+    covers = right.covers(wanted.kind, wanted.name)
+    return covers and right.operation in {wanted.operation, Operation.ALL}
 
 
 async def create_acls(admin: AIOKafkaAdminClient, acls: Iterable[Acl]) -> None:

@@ -2,6 +2,9 @@
 
 Imported only where traces are on. A collector that is away costs the spans that do not fit, and nothing
 else: they are counted, and the log says once that it is so, and once that it is over.
+
+What OpenTelemetry would log quotes the headers and the URL of the collector, with the passwords in them;
+of that only the kind of an error is told, and never its text.
 """
 
 import logging
@@ -9,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Final
 from uuid import uuid4
@@ -29,6 +33,9 @@ _FLUSH_S: Final = 1.5
 """What the last spans have to be sent, after the service has stopped."""
 _MOST_WAITING: Final = 2048
 _QUERY: Final = "url.query"
+_UNKNOWN: Final = "unknown"
+_STATUSES: Final = range(100, 600)
+_PHRASES: Final = {status.phrase for status in HTTPStatus}
 
 log = structlog.get_logger()
 
@@ -36,10 +43,11 @@ log = structlog.get_logger()
 @contextmanager
 def provided(service: str) -> Iterator[None]:
     """Make the spans of everything in this process those of `service`, and send them."""
-    exporter = Exporter(OTLPSpanExporter())
-    queue = Queue(exporter, _most_waiting())
+    heard = quieted()
+    queue = Queue(Exporter(OTLPSpanExporter(), heard), _most_waiting())
     set_tracer_provider(new_provider(service, queue))
-    exporter.quiet()
+    for complaint in heard.complaints:
+        log.warning("traces.setting_ignored", reason=complaint)
     try:
         yield
     finally:
@@ -63,19 +71,13 @@ def new_provider(service: str, processor: SpanProcessor) -> TracerProvider:
 class Exporter(SpanExporter):
     """Sends spans, in the thread of the queue, and says when that begins to fail and when it works."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        """Send with `exporter`."""
+    def __init__(self, exporter: SpanExporter, heard: "Heard") -> None:
+        """Send with `exporter`; `heard` knows why that fails."""
         self._exporter = exporter
-        self._reason = _LastWords()
+        self._heard = heard
         self._failing = False
         self.handed = 0
         """How many spans have left the queue."""
-
-    def quiet(self) -> None:
-        """Keep what OpenTelemetry logs: it says so at every attempt, and never what it means here."""
-        logger = logging.getLogger("opentelemetry")
-        logger.propagate = False
-        logger.handlers = [self._reason]
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch of spans; what cannot be sent is dropped."""
@@ -92,8 +94,9 @@ class Exporter(SpanExporter):
         if failing:
             TRACE_SPANS_DROPPED.labels("unsent").inc(spans)
         if failing and not self._failing:
-            log.warning("traces.unsent", error=self._reason.text)
+            log.warning("traces.unsent", error=self._heard.error)
         elif self._failing and not failing:
+            self._heard.error = _UNKNOWN
             log.info("traces.sent")
         self._failing = failing
 
@@ -136,13 +139,41 @@ class Queue(SpanProcessor):
         closing.join(timeout_s)
 
 
-class _LastWords(logging.Handler):
-    """Remembers the last thing that was logged, and logs nothing."""
+class Heard(logging.Handler):
+    """Remembers what OpenTelemetry complained of, as far as there can be no secret in it."""
 
-    text = ""
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        super().__init__()
+        self.error = _UNKNOWN
+        """The kind of the error that was last told of, or HTTP's code and word for it."""
+        self.complaints: dict[str, None] = {}
+        """What was said, each once, without what it was said about."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
+        """Remember a record, and log nothing."""
+        self.complaints[record.msg if record.args else record.name] = None
+        facts = record.args if isinstance(record.args, tuple) else ()
+        raised = record.exc_info[1] if record.exc_info else None
+        self.error = ", ".join(filter(None, map(_harmless, (*facts, raised)))) or self.error
+
+
+def quieted() -> Heard:
+    """Keep what OpenTelemetry logs: it says so at every attempt, and never what it means here."""
+    heard = Heard()
+    logger = logging.getLogger("opentelemetry")
+    logger.propagate = False
+    logger.handlers = [heard]
+    return heard
+
+
+def _harmless(fact: object) -> str:
+    """Return what may be told of a fact; a text may be, if it is one of HTTP's own."""
+    if isinstance(fact, BaseException):
+        return type(fact).__name__
+    if isinstance(fact, int):
+        return str(fact) if fact in _STATUSES else ""
+    return fact if isinstance(fact, str) and fact in _PHRASES else ""
 
 
 def _most_waiting() -> int:

@@ -40,6 +40,23 @@ async def test_only_the_servers_password_can_be_read_by_others(
     assert [path.parent.name for path in open_to_all] == ["postgres"]
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, 0o700), (0o711, 0o711)])
+async def test_a_directory_that_it_makes_is_its_owners_alone(
+    program: Program, tmp_path: Path, before: int | None, after: int
+) -> None:
+    """One that is there, like the root of a container's volume, stays as it is, and every folder in it
+    can be entered by the server it is mounted for. Seen to fail when only the folders were made.
+    """
+    place = tmp_path / "secrets"
+    if before is not None:
+        place.mkdir()
+        place.chmod(before)
+    await program("secrets", "create", place, "--kafka", "kafka")
+    assert stat.S_IMODE(place.stat().st_mode) == after
+    folders = {stat.S_IMODE(folder.stat().st_mode) for folder in place.iterdir()}
+    assert folders == {0o755}
+
+
 async def test_what_is_there_stays(program: Program, tmp_path: Path) -> None:
     """Seen to fail without the look at `path.exists()`: a second start locked everybody out."""
     place = tmp_path / "secrets"

@@ -110,6 +110,7 @@ async def test_every_service_works_as_its_own_user(
 async def test_rights_are_applied_once_and_what_is_too_much_is_told_and_taken_away(
     secured: SecuredKafka, settings: dict[str, str], topics: Topics, tmp_path: Path
 ) -> None:
+    """Seen to fail when a check passed over what nobody outside of the table should have."""
     for name in PRINCIPALS:
         (tmp_path / name).write_text(f"{PASSWORD.format(name)}\n")
     admin = Program(settings | secured.admin_environment)
@@ -134,6 +135,19 @@ async def test_rights_are_applied_once_and_what_is_too_much_is_told_and_taken_aw
 
     done(await admin("acls", "apply", "--prune"))
     done(await admin("acls", "apply", "--check"))
+    assert await _told_of(Acl("mallory", too_much.right), secured, admin) == (
+        f"nobody else should: mallory may write topic {topics.events}"
+    )
+
+
+async def _told_of(acl: Acl, secured: SecuredKafka, admin: Program) -> str:
+    """Return the line by which a check that fails tells of an ACL."""
+    async with kafka_admin(secured.as_admin) as client:
+        await create_acls(client, [acl])
+    checked = await admin("acls", "apply", "--check")
+    assert checked.code == 1
+    (line,) = [line for line in checked.stdout.splitlines() if acl.principal in line]
+    return line.strip()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from passbook.messaging.acls import (
     Permission,
     Right,
     acls,
+    guarded,
 )
 from passbook.messaging.authorizer import compare
 from passbook.messaging.topics import Topics
@@ -64,6 +65,65 @@ def test_what_differs_is_told_apart() -> None:
     assert changes.missing == [lost]
     assert set(changes.surplus) == {widened, everybody, elsewhere}
     assert set(changes.foreign) == {other, by_prefix}
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        Right(Operation.WRITE, Kind.TOPIC, "bank.events"),
+        Right(Operation.WRITE, Kind.TOPIC, "bank.outcomes"),
+        Right(Operation.WRITE, Kind.TOPIC, "bank.events.balance.dlq"),
+        Right(Operation.ALL, Kind.TOPIC, "*"),
+        Right(Operation.WRITE, Kind.TOPIC, "bank.", Pattern.PREFIXED),
+        Right(Operation.READ, Kind.GROUP, "bank.command-service"),
+        Right(Operation.READ, Kind.GROUP, "*"),
+        Right(Operation.ALL, Kind.GROUP, "bank.audit", Pattern.PREFIXED),
+        Right(Operation.ALTER, Kind.CLUSTER, "kafka-cluster"),
+    ],
+    ids=str,
+)
+def test_what_nobody_outside_of_the_table_should_have_is_told_apart(right: Right) -> None:
+    """From one host, too. Seen to fail for each of the topics, the groups, and the cluster without its
+    line in `guarded`.
+    """
+    mallory = Acl("mallory", right, "10.0.0.1")
+    changes = compare(TABLE, TABLE | {mallory}, guarded(Topics()))
+    assert changes == ([], [], [mallory], [])
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        Right(Operation.WRITE, Kind.TOPIC, "bank.commands"),
+        Right(Operation.READ, Kind.TOPIC, "bank.events"),
+        Right(Operation.DESCRIBE, Kind.GROUP, "*"),
+        Right(Operation.IDEMPOTENT_WRITE, Kind.CLUSTER, "kafka-cluster"),
+        Right(Operation.WRITE, Kind.TOPIC, "bank.events", permission=Permission.DENY),
+    ],
+    ids=str,
+)
+def test_what_others_may_have_is_nothing_forbidden(right: Right) -> None:
+    changes = compare(TABLE, TABLE | {Acl("payroll", right)}, guarded(Topics()))
+    assert (changes.forbidden, changes.foreign) == ([], [Acl("payroll", right)])
+
+
+def test_what_is_denied_is_not_given() -> None:
+    """A client of another call has the right to read in any group, and is denied the services'. Seen to
+    fail without the look at denials; and, for one host, without that at their host.
+    """
+    client = acls(Topics(), ["payroll"]) - TABLE
+    assert compare(TABLE, TABLE | client, guarded(Topics())).forbidden == []
+    somewhere = {
+        acl._replace(host="10.0.0.1") if acl.right.permission is Permission.DENY else acl
+        for acl in client
+    }
+    any_group = Acl("payroll", Right(Operation.READ, Kind.GROUP, "*"))
+    assert compare(TABLE, TABLE | somewhere, guarded(Topics())).forbidden == [any_group]
+    everybodys = {
+        acl._replace(principal="*") if acl.right.permission is Permission.DENY else acl
+        for acl in client
+    }
+    assert compare(TABLE, TABLE | everybodys, guarded(Topics())).forbidden == []
 
 
 def test_an_acl_is_told_as_a_sentence() -> None:
