@@ -11,6 +11,7 @@ from passbook.messaging.consumer import Record
 from passbook.messaging.group_offsets import announce_consumer
 from passbook.messaging.outcomes import CONFLICT
 from passbook.messaging.topics import Topics
+from passbook.series import start_at_zero
 from passbook.telemetry import (
     APPEND_RETRIES,
     COMMAND_WAIT_SECONDS,
@@ -18,7 +19,6 @@ from passbook.telemetry import (
     DEAD_LETTERS,
     DECISION_SECONDS,
     SNAPSHOTS_IGNORED,
-    start_at_zero,
 )
 
 ACCEPTED: Final = "accepted"

@@ -17,6 +17,7 @@ from passbook.messaging.brokers import look_at_brokers
 from passbook.messaging.consumer import ConsumerLost
 from passbook.messaging.security import KafkaServers, SecurityRefused
 from passbook.messaging.topics import Topics
+from passbook.series import exported
 from passbook.telemetry import (
     KAFKA_BROKERS,
     KAFKA_OFFLINE,
@@ -31,7 +32,6 @@ from passbook.telemetry import (
     POSTGRES_DEADLOCKS,
     POSTGRES_ROLLBACKS,
     SERVERS,
-    exported,
 )
 from services.outbox_relay.leadership import Leadership
 

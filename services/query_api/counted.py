@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from passbook.telemetry import HTTP_REFUSED, HTTP_REQUESTS, STREAM_DROPPED, start_at_zero
+from passbook.series import start_at_zero
+from passbook.telemetry import HTTP_REFUSED, HTTP_REQUESTS, STREAM_DROPPED
 from services.query_api.app import ROUTERS
 
 _STATUSES: Final = ("2xx", "4xx", "5xx")

@@ -97,12 +97,10 @@ Series whose labels are known beforehand are there with 0 from the start. No lab
 account, which command or how much.
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from itertools import product
+from collections.abc import Collection
 from typing import Final
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
 
 # When a series began is not worth a second one beside every counter.
@@ -279,23 +277,3 @@ SERVERS: Final[Collection[MetricWrapperBase]] = (
     KAFKA_OFFLINE,
     KAFKA_UNDER_MIN_ISR,
 )
-
-
-def start_at_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
-    """Have a series of every combination of label values from now on: of one that appears with its
-    first event, no rate sees that event, and of one that is missing no alert is raised.
-    """
-    for labels in product(*values):
-        metric.labels(*labels)
-
-
-@contextmanager
-def exported(metrics: Iterable[MetricWrapperBase]) -> Iterator[None]:
-    """Have metrics on the page for as long as the block."""
-    for metric in metrics:
-        REGISTRY.register(metric)
-    try:
-        yield
-    finally:
-        for metric in metrics:
-            REGISTRY.unregister(metric)

@@ -13,12 +13,8 @@ from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from passbook.messaging.consumer import Record
-from passbook.telemetry import (
-    CONSUMER_COMMITS_FAILED,
-    CONSUMER_PARTITIONS,
-    CONSUMER_REBALANCES,
-    start_at_zero,
-)
+from passbook.series import start_at_zero
+from passbook.telemetry import CONSUMER_COMMITS_FAILED, CONSUMER_PARTITIONS, CONSUMER_REBALANCES
 
 
 class GroupOffsets(ConsumerRebalanceListener):  # type: ignore[misc]

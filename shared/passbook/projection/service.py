@@ -21,6 +21,7 @@ from passbook.projection.positions import Positions
 from passbook.projection.protocol import Projection, doorbell_channel, projection_migrations
 from passbook.projection.rights import rights_of
 from passbook.projection.runtime import ProjectionRuntime
+from passbook.series import start_at_zero
 from passbook.service import Health, alongside, check_kafka, database_pool, run_service
 from passbook.telemetry import (
     DEAD_LETTERS,
@@ -31,7 +32,6 @@ from passbook.telemetry import (
     PROJECTION_LAG,
     PROJECTION_LAG_SECONDS,
     PROJECTION_PARKED,
-    start_at_zero,
 )
 from passbook.tracing.described import consumed_event, sampled_record
 from passbook.tracing.switch import processing
