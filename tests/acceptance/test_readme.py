@@ -144,6 +144,11 @@ async def test_the_command_lines_run_in_their_order(
         assert ended.code == 0, f"{line}\n{ended.stdout}{ended.stderr}"
         if file:
             await asyncio.to_thread(Path(file[0]).write_text, ended.stdout)
+    # Tests share the directory, and no other one knows the key.
+    for checkpoint in (Path(running_passbook.settings["PASSBOOK_DATA_DIR"]) / "checkpoints").glob(
+        "*"
+    ):
+        checkpoint.unlink()
 
 
 def _blocks(section: str, language: str) -> list[str]:
